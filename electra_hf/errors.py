@@ -1,0 +1,62 @@
+"""Errors that a user can act on.
+
+Each message names the thing (file, line, option), says what was found, and ends with the way out. The scripts print it
+without a traceback and leave with `exit_code`: 1 for a failure, 2 for wrong usage (docs/design.md, decision 12).
+"""
+
+import errno
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+
+class ElectraHfError(Exception):
+    """Base of every error whose message is meant for the person at the keyboard."""
+
+    exit_code = 1
+
+
+class UsageError(ElectraHfError):
+    """An option, a YAML key or a combination of them that cannot work."""
+
+    exit_code = 2
+
+
+class CorpusError(ElectraHfError):
+    """Text that cannot be read: a missing or empty file, an encoding, a data set out of reach."""
+
+
+class TokenizerError(ElectraHfError):
+    """A tokenizer that cannot be trained, loaded or used for masked-token training."""
+
+
+class PreparationError(ElectraHfError):
+    """A prepared folder that cannot be written, or does not hold what was asked for."""
+
+
+class CheckpointError(ElectraHfError):
+    """A model folder that is incomplete, or that does not fit the model it is loaded into."""
+
+
+_OS_HINTS = {
+    errno.ENOSPC: "the disk is full: free some space, or choose a folder on another disk",
+    errno.EDQUOT: "the disk quota is used up: free some space, or choose a folder on another disk",
+    errno.EACCES: "permission denied: change the permissions, or choose a folder that you may write",
+    errno.EPERM: "permission denied: change the permissions, or choose a folder that you may write",
+    errno.EROFS: "the file system is read-only: choose a folder that you may write",
+}
+
+
+def explain_os_error(error: OSError, what: str | Path) -> str:
+    """One sentence for a failed file operation: what was touched, what the system said, and the way out."""
+    hint = _OS_HINTS.get(error.errno or 0)
+    return f"{what}: {hint}" if hint else f"{what}: {error.strerror or error}"
+
+
+def run_script(main: Callable[[], int | None]) -> None:
+    """Run a script's `main` and leave with its exit code; user errors are printed without a traceback."""
+    try:
+        sys.exit(main())
+    except ElectraHfError as error:
+        sys.stderr.write(f"error: {error}\n")
+        sys.exit(error.exit_code)
