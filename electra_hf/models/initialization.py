@@ -1,0 +1,34 @@
+"""Initial weights as google-research/electra draws them.
+
+transformers draws N(0, 0.02) for every linear layer. The reference draws a truncated normal (cut at two standard
+deviations) everywhere, except for the projection of the embeddings and the output of the RTD head, which get
+TensorFlow's default for dense layers: glorot uniform (model/modeling.py; reference notes 3.3).
+"""
+
+import torch
+from torch import nn
+from transformers import ElectraForMaskedLM, ElectraForPreTraining
+
+
+@torch.no_grad()
+def initialize_as_reference(model: ElectraForMaskedLM | ElectraForPreTraining) -> None:
+    """Redraw all weights of one encoder and its head in place; biases become 0, LayerNorm weights 1."""
+    std = model.config.initializer_range
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            if name.endswith(("embeddings_project", "dense_prediction")):
+                nn.init.xavier_uniform_(module.weight)
+            else:
+                _truncated_normal(module.weight, std)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Embedding):
+            # The row of [PAD] too: the reference draws every row.
+            _truncated_normal(module.weight, std)
+        elif isinstance(module, nn.LayerNorm):
+            nn.init.ones_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+def _truncated_normal(weight: torch.Tensor, std: float) -> None:
+    nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std)

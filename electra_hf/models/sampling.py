@@ -1,0 +1,51 @@
+"""Draw the generator's replacements: pure functions on logits, always in fp32.
+
+google-research/electra samples with the Gumbel-max trick (pretrain_helpers.py, sample_from_softmax). Half-precision
+noise is biased (torch#41663) and a compiled `exponential_` may return zeros (torch#127749), so the noise comes from
+uniform fp32 numbers with clamped logarithms.
+"""
+
+import torch
+from torch import Tensor
+
+_TINY = torch.finfo(torch.float32).tiny
+
+
+def gumbel_noise(like: Tensor) -> Tensor:
+    """Standard Gumbel noise, fp32, with the shape and device of `like`."""
+    uniform = torch.rand(like.shape, dtype=torch.float32, device=like.device)
+    return -torch.log((-torch.log(uniform.clamp_min(_TINY))).clamp_min(_TINY))
+
+
+@torch.no_grad()
+def sample_tokens(
+    logits: Tensor,
+    *,
+    sampler: str = "gumbel",
+    temperature: float = 1.0,
+    disallowed: Tensor | None = None,
+) -> Tensor:
+    """Draw one token for each row of logits from softmax(logits / temperature).
+
+    Args:
+        logits: (..., vocabulary), any floating dtype; computed in fp32.
+        sampler: `gumbel` or `multinomial`; the same distribution, drawn in two ways.
+        temperature: Above 0; below 1 sharpens, above 1 flattens.
+        disallowed: (...,) int64, one token for each row that must not be drawn (the original, for
+            `disallow_correct`), or None.
+
+    Returns:
+        (...,) int64 token ids.
+
+    Raises:
+        ValueError: For an unknown sampler.
+    """
+    scaled = logits.float() / temperature
+    if disallowed is not None:
+        scaled = scaled.scatter(-1, disallowed.unsqueeze(-1), -torch.inf)
+    if sampler == "gumbel":
+        return (scaled + gumbel_noise(scaled)).argmax(-1)
+    if sampler == "multinomial":
+        probabilities = scaled.softmax(-1)
+        return torch.multinomial(probabilities.flatten(0, -2), 1).view(logits.shape[:-1])
+    raise ValueError(f"unknown sampler {sampler!r}; choose gumbel or multinomial")

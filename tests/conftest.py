@@ -1,0 +1,87 @@
+"""Tiny models, tokenizers and corpora, built offline in milliseconds."""
+
+import os
+
+# Before transformers is imported: no test may wait for a network that is not there.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+import torch
+from transformers import BertTokenizer, ElectraConfig
+
+from electra_hf.models import (
+    ElectraForReplacedTokenDetection,
+    ReplacedTokenDetectionConfig,
+    derive_generator_config,
+)
+
+SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+WORDS = [f"w{number}" for number in range(59)]
+
+
+@pytest.fixture
+def tokenizer() -> BertTokenizer:
+    """64 whole words: `w0` to `w58` and the special tokens at 0 to 4."""
+    return BertTokenizer(vocab={token: index for index, token in enumerate(SPECIAL_TOKENS + WORDS)})
+
+
+@pytest.fixture
+def discriminator_config() -> ElectraConfig:
+    return ElectraConfig(
+        vocab_size=64,
+        embedding_size=16,
+        hidden_size=32,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        intermediate_size=64,
+        max_position_embeddings=32,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+    )
+
+
+@pytest.fixture
+def make_model(discriminator_config):
+    """Build a tiny joint model; keyword arguments go to its configuration."""
+
+    def make(seed: int = 0, **settings) -> ElectraForReplacedTokenDetection:
+        torch.manual_seed(seed)
+        generator_config = derive_generator_config(discriminator_config, 0.25)
+        return ElectraForReplacedTokenDetection(
+            ReplacedTokenDetectionConfig(
+                generator_config=generator_config, discriminator_config=discriminator_config, **settings
+            )
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_batch():
+    """Random rows of 24 tokens with 4 slots; the last row is shorter and leaves a slot unused."""
+
+    def make(rows: int = 6, seed: int = 0) -> dict[str, torch.Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        length, slots = 24, 4
+        original = torch.randint(5, 64, (rows, length), generator=generator)
+        original[:, 0], original[:, -1] = 2, 3
+        mask = torch.ones(rows, length, dtype=torch.long)
+        mask[-1, 15:] = 0
+        original[-1, 14], original[-1, 15:] = 3, 0
+        positions = torch.stack([torch.randperm(13, generator=generator)[:slots] + 1 for _ in range(rows)])
+        weights = torch.ones(rows, slots)
+        positions[-1, -1], weights[-1, -1] = 0, 0.0
+        hidden = original.scatter(1, positions, 4)
+        hidden[:, 0] = 2
+        types = (torch.arange(length) > 11).long().expand(rows, -1) * mask
+        return {
+            "input_ids": hidden,
+            "original_ids": original,
+            "masked_positions": positions,
+            "masked_weights": weights,
+            "attention_mask": mask,
+            "token_type_ids": types,
+        }
+
+    return make
