@@ -1,0 +1,15 @@
+"""Text -> integers: tokenizers, fixed-length blocks, prepared folders, and the masked batch.
+
+The way through: `tokenizers` (train or load) -> `encoding` (text to ids) -> `packing` (ids to blocks, pure) ->
+`shards` and `preparation` (a corpus to a folder) -> `blocks` or `streaming` (data sets) -> `masking` (the collator).
+Names are imported from their modules: a preparation worker then starts without torch.
+
+Public names:
+    tokenizers: train_wordpiece, load_tokenizer, check_tokenizer, tokenizer_fingerprint
+    packing: PackedBlocks, SpecialIds, pack_full, pack_electra
+    shards: PackingSettings
+    preparation: prepare, default_prepared_folder
+    blocks: BlockDataset
+    streaming: StreamingBlocks
+    masking: DataCollatorForReplacedTokenDetection
+"""

@@ -1,0 +1,178 @@
+"""The blocks of a prepared folder as a map-style data set, memory-mapped.
+
+An example says where it comes from (`sample`, `epoch`), so that the collator can draw its mask as a function of
+that place and not from a state: the same whatever the batch, the loader worker, the process or the step a run
+resumed at.
+"""
+
+import bisect
+from collections.abc import Sequence
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from electra_hf.errors import PreparationError, explain_os_error
+from electra_hf.tokens import shards
+
+Example = dict[str, Any]
+
+
+class SharedEpoch:
+    """An epoch number that loader workers see change, also those which outlive an epoch (`persistent_workers`)."""
+
+    def __init__(self) -> None:
+        self._value = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def get(self) -> int:
+        return int(self._value)
+
+    def set(self, epoch: int) -> None:
+        self._value.fill_(epoch)
+
+
+class BlockDataset(Dataset[Example]):
+    """All blocks of a prepared folder, in the order of the text.
+
+    An example is `{"input_ids": (length,) unsigned array, "length": int, "first_length": int, "sample": int,
+    "epoch": int}`: real tokens of the row, tokens of its first segment, and the key of its mask.
+
+    Attributes:
+        folder: where the blocks are.
+        manifest: what the folder was made from, and its counts.
+        max_length: length of a block.
+        vocab_size: ids are below this.
+
+    Raises:
+        PreparationError: the folder is not there, not finished, or a file is damaged.
+    """
+
+    def __init__(self, folder: str | Path, *, verify: bool = False) -> None:
+        """Open a folder; only sizes are checked, or every SHA-256 with `verify`."""
+        self.folder = Path(folder)
+        self.manifest = _read_manifest(self.folder)
+        self.max_length = int(self.manifest["settings"]["packing"]["max_seq_length"])
+        self.vocab_size = int(self.manifest["settings"]["vocab_size"])
+        for shard in self.manifest["shards"]:
+            _check_files(self.folder, shard["files"], verify)
+        self._stops = list(accumulate(shard["blocks"] for shard in self.manifest["shards"]))
+        self._length = self._stops[-1]
+        self._epoch = SharedEpoch()
+        self._arrays: dict[int, list[np.ndarray]] = {}
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getstate__(self) -> dict[str, Any]:
+        # A worker maps the files itself: the blocks never travel.
+        return self.__dict__ | {"_arrays": {}}
+
+    def __getitem__(self, index: int) -> Example:
+        if not -self._length <= index < self._length:
+            raise IndexError(f"block {index} of {self._length}")
+        return self._example(index % self._length, self._epoch.get())
+
+    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
+        """The examples of a batch; torch's loader calls this with all its indices at once."""
+        epoch = self._epoch.get()
+        return [self._example(index % self._length, epoch) for index in indices]
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other masks from here on; accelerate's loaders call this at the start of each epoch."""
+        self._epoch.set(epoch)
+
+    def select(self, count: int) -> "BlockDataset":
+        """The first `count` blocks, or all if there are fewer; has an epoch of its own."""
+        chosen = BlockDataset.__new__(BlockDataset)
+        chosen.__dict__ = self.__getstate__() | {"_length": min(count, self._length), "_epoch": SharedEpoch()}
+        return chosen
+
+    def token_counts(self, max_blocks: int | None = 100_000) -> np.ndarray:
+        """How often each id occurs among the real tokens, special tokens included.
+
+        Args:
+            max_blocks: count this many blocks, evenly spread over the data set; None counts all.
+
+        Returns:
+            (vocabulary,) int64.
+        """
+        counts = np.zeros(self.vocab_size, dtype=np.int64)
+        total = self._length if max_blocks is None else min(max_blocks, self._length)
+        chosen = np.arange(total, dtype=np.int64) * self._length // max(total, 1)
+        start = 0
+        for shard, stop in enumerate(self._stops):
+            ids, lengths, _ = self._shard(shard)
+            rows = chosen[(chosen >= start) & (chosen < stop)] - start
+            for part in np.array_split(rows, max(1, len(rows) // 10_000)):
+                real = np.arange(self.max_length) < lengths[part, None]  # (part, length)
+                counts += np.bincount(ids[part][real], minlength=self.vocab_size)
+            start = stop
+        return counts
+
+    def _shard(self, shard: int) -> list[np.ndarray]:
+        """The memory-mapped ids, lengths and first lengths of a shard."""
+        if shard not in self._arrays:
+            arrays = []
+            for kind in shards.ARRAYS:
+                path = self.folder / shards.array_name(kind, shard)
+                try:
+                    # Seen as a plain array: slicing a np.memmap costs several times more.
+                    arrays.append(np.asarray(np.load(path, mmap_mode="r")))
+                except OSError as error:
+                    raise PreparationError(explain_os_error(error, path)) from error
+                except ValueError as error:
+                    raise PreparationError(_damaged(path, str(error))) from error
+            self._arrays[shard] = arrays
+        return self._arrays[shard]
+
+    def _example(self, index: int, epoch: int) -> Example:
+        shard = bisect.bisect_right(self._stops, index)
+        ids, lengths, first_lengths = self._shard(shard)
+        row = index - (self._stops[shard - 1] if shard else 0)
+        return {
+            "input_ids": ids[row],
+            "length": int(lengths[row]),
+            "first_length": int(first_lengths[row]),
+            "sample": index,
+            "epoch": epoch,
+        }
+
+
+def _damaged(path: Path, found: str) -> str:
+    return f"{path}: damaged ({found}): prepare the corpus again with --overwrite_cache"
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / shards.MANIFEST
+    try:
+        manifest = shards.read_json(path)
+    except OSError as error:
+        raise PreparationError(explain_os_error(error, path)) from error
+    if manifest is None:
+        state = "is not JSON" if path.exists() else "is not there"
+        raise PreparationError(f"{path}: {state}: this is no finished prepared corpus; prepare it first")
+    if manifest.get("format") != shards.FORMAT:
+        raise PreparationError(f"{path}: was not written by electra_hf: give the folder of a prepared corpus")
+    version = manifest["settings"]["schema_version"]
+    if version != shards.SCHEMA_VERSION:
+        raise PreparationError(
+            f"{path}: has layout {version}, and this version reads {shards.SCHEMA_VERSION}: prepare the corpus again"
+        )
+    return manifest
+
+
+def _check_files(folder: Path, files: dict[str, Any], verify: bool) -> None:
+    for name, expected in files.items():
+        path = folder / name
+        try:
+            size = path.stat().st_size
+            digest = shards.sha256_of(path) if verify and size == expected["bytes"] else expected["sha256"]
+        except OSError as error:
+            raise PreparationError(explain_os_error(error, path)) from error
+        if size != expected["bytes"]:
+            raise PreparationError(_damaged(path, f"{size} bytes instead of {expected['bytes']}"))
+        if digest != expected["sha256"]:
+            raise PreparationError(_damaged(path, "its SHA-256 is not the manifest's"))

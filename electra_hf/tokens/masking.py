@@ -1,0 +1,240 @@
+"""Which positions are masked and by what: pure functions of (seed, epoch, sample, position), and the data collator.
+
+The rules are the reference's (google-research/electra, pretrain/pretrain_helpers.py; reference, section 3.2) with one
+difference: positions are drawn without replacement. The reference draws with replacement, which masks 17.7 distinct
+positions out of 19 and counts the doubles twice. DeBERTa's exclusion of [UNK] is left out: [UNK] can be masked.
+
+No generator is kept. Every random number is a SplitMix64 hash (Steele, Lea and Flood, 2014) of where it is used, so a
+mask depends neither on the batch, nor on the loader worker, the process, or the step that a run resumed at.
+
+Legend: batch = rows, length = tokens of a row, K = slots of a row, the masked positions that there is room for.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import get_worker_info
+from transformers import DataCollatorForLanguageModeling
+
+from electra_hf.errors import UsageError
+from electra_hf.tokens.tokenizers import check_tokenizer
+
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+_WORD = 2**64 - 1
+_MASK_STREAM, _TOKEN_STREAM = np.uint64(1), np.uint64(2)
+
+
+def mix(values: np.ndarray) -> np.ndarray:
+    """SplitMix64's step: neighbouring uint64 become unrelated uint64."""
+    values = values + _GOLDEN
+    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return values ^ (values >> np.uint64(31))
+
+
+def row_keys(seed: int, epochs: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """(batch,) uint64: one key per row, from (batch,) epochs and (batch,) samples."""
+    start = mix(np.full(len(samples), seed & _WORD, dtype=np.uint64))
+    return mix(mix(start ^ epochs.astype(np.uint64)) ^ samples.astype(np.uint64))
+
+
+def slots(length: int, probability: float) -> int:
+    """K, the number of slots of a row: 15 % are 19 at 128 and 77 at 512; 25 % are 128 at 512 (halves go to even)."""
+    return max(1, round(length * probability))
+
+
+def choose_positions(
+    keys: np.ndarray, candidates: np.ndarray, lengths: np.ndarray, probability: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw the masked positions of each row, uniformly and without replacement.
+
+    Args:
+        keys: (batch,) uint64, from `row_keys`.
+        candidates: (batch, length) bool, the positions that may be masked.
+        lengths: (batch,) integers, real tokens of each row, special tokens included.
+        probability: share of the real tokens that is masked.
+
+    Returns:
+        (batch, K) int64 positions in rising order, and (batch, K) bool, which slots are used. A row uses
+        min(K, max(1, round(its length x probability)), its candidates) slots; unused ones come last and point to 0.
+    """
+    length = candidates.shape[1]
+    capacity = min(slots(length, probability), length)
+    # The positions with the largest random words win; | 1 leaves 0 to the positions that may not.
+    words = mix(keys[:, None] + np.arange(length, dtype=np.uint64) * _GOLDEN) | np.uint64(1)  # (batch, length)
+    words[~candidates] = 0
+    positions = np.argpartition(words, length - capacity, axis=1)[:, length - capacity :]  # (batch, K)
+    order = np.argsort(np.take_along_axis(words, positions, axis=1), axis=1)[:, ::-1]  # the largest first
+    positions = np.take_along_axis(positions, order, axis=1)
+    wanted = np.maximum(1, np.rint(lengths * probability).astype(np.int64))
+    used_slots = np.minimum(np.minimum(wanted, candidates.sum(axis=1)), capacity)  # (batch,)
+    used = np.arange(capacity) < used_slots[:, None]  # (batch, K)
+    positions = np.sort(np.where(used, positions, length), axis=1)  # unused ones last
+    return np.where(used, positions, 0), used
+
+
+def replace_tokens(
+    ids: np.ndarray,
+    positions: np.ndarray,
+    used: np.ndarray,
+    keys: np.ndarray,
+    *,
+    mask_id: int,
+    ordinary_ids: np.ndarray,
+    mask_probability: float,
+    random_probability: float,
+) -> np.ndarray:
+    """Put [MASK], a random ordinary token, or the token itself at the masked positions.
+
+    Args:
+        ids: (batch, length) integers.
+        positions: (batch, K) from `choose_positions`.
+        used: (batch, K) from `choose_positions`.
+        keys: (batch,) uint64, from `row_keys`.
+        mask_id: the id of [MASK].
+        ordinary_ids: (ordinary,) the ids that a random replacement is drawn from.
+        mask_probability: share of the masked positions that get [MASK].
+        random_probability: share that gets a random token; the rest is kept.
+
+    Returns:
+        (batch, length) a new array.
+    """
+    places = keys[:, None] + positions.astype(np.uint64) * _GOLDEN  # (batch, K)
+    fraction = (mix(mix(places) ^ _MASK_STREAM) >> np.uint64(11)) * 2.0**-53  # in [0, 1)
+    replacements = np.take_along_axis(ids, positions, axis=1)  # (batch, K)
+    if random_probability > 0:
+        drawn = ordinary_ids[mix(mix(places) ^ _TOKEN_STREAM) % np.uint64(len(ordinary_ids))]
+        replacements = np.where(fraction < mask_probability + random_probability, drawn, replacements)
+    replacements = np.where(fraction < mask_probability, mask_id, replacements)
+    masked = ids.copy()
+    rows, columns = np.nonzero(used)  # unused slots would overwrite position 0
+    masked[rows, positions[rows, columns]] = replacements[rows, columns]
+    return masked
+
+
+@dataclass
+class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
+    """Examples -> the masked batch that the generator sees (reference, section 3.2).
+
+    Takes the examples of `BlockDataset` and `StreamingBlocks`, whose mask is a function of (seed, epoch, sample).
+    Other examples can be id lists or dicts with `input_ids`, of unequal length, padded (`attention_mask`) and in
+    two segments (`token_type_ids`); other keys are ignored. They get running numbers, so their masks depend on the
+    order of the calls.
+
+    A batch holds, as int64 unless said otherwise:
+
+    * `input_ids` (batch, length) with the masks, `original_ids` (batch, length) without;
+    * `masked_positions` (batch, K) and `masked_weights` (batch, K) float32: 1 for a used slot, 0 for an unused one,
+      which points to position 0;
+    * `attention_mask` (batch, length), only if a row is padded or `always_attention_mask`;
+    * `token_type_ids` (batch, length), only if a row has two segments.
+
+    Attributes:
+        tokenizer: with [MASK], [CLS], [SEP] and [PAD].
+        mlm_probability: share of a row's real tokens that is masked.
+        mask_replace_prob: share of the masked positions that get [MASK].
+        random_replace_prob: share that gets a random token; the rest stays as it is, and is predicted all the same.
+        pad_to_multiple_of: round the length of unequal examples up to a multiple of this.
+        return_tensors: "pt" or "np".
+        seed: of all masks; None takes torch's seed at construction (`transformers.set_seed`).
+        always_attention_mask: give an attention mask also where no row is padded.
+
+    Raises:
+        TokenizerError: the tokenizer lacks one of the special tokens.
+        UsageError: `mlm=False` or `whole_word_mask=True`, which mean nothing here.
+        ValueError: a probability is out of range.
+    """
+
+    mask_replace_prob: float = 0.85
+    random_replace_prob: float = 0.0
+    always_attention_mask: bool = False
+
+    def __post_init__(self) -> None:
+        if not self.mlm or self.whole_word_mask:
+            raise UsageError("replaced-token detection masks single tokens: leave mlm and whole_word_mask as they are")
+        check_tokenizer(self.tokenizer)
+        super().__post_init__()
+        if self.seed is None:
+            self.seed = torch.initial_seed()
+        tokenizer = self.tokenizer
+        excluded = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id)
+        self._excluded_ids = set(excluded)
+        vocabulary = np.fromiter(tokenizer.get_vocab().values(), dtype=np.int64)
+        self._ordinary_ids = np.setdiff1d(vocabulary, tokenizer.all_special_ids)
+        self._running = 0
+
+    def torch_call(self, examples: Sequence[Any]) -> dict[str, torch.Tensor]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The batch as torch tensors."""
+        return {name: torch.from_numpy(values) for name, values in self.numpy_call(examples).items()}
+
+    def numpy_call(self, examples: Sequence[Any]) -> dict[str, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """The batch as numpy arrays."""
+        if isinstance(examples[0], Mapping) and "sample" in examples[0]:
+            ids = np.stack([example["input_ids"] for example in examples]).astype(np.int64)  # (batch, length)
+            columns = ("length", "first_length", "epoch", "sample")
+            lengths, first_lengths, epochs, samples = (
+                np.array([example[column] for example in examples], dtype=np.int64) for column in columns
+            )
+        else:
+            ids, lengths, first_lengths = self._pad(examples)
+            epochs, samples = self._running_keys(len(examples))
+        assert self.mlm_probability is not None and self.seed is not None
+        column = np.arange(ids.shape[1])
+        real = column < lengths[:, None]  # (batch, length)
+        candidates = real.copy()
+        for special_id in self._excluded_ids:
+            candidates &= ids != special_id
+        keys = row_keys(self.seed, epochs, samples)
+        positions, used = choose_positions(keys, candidates, lengths, self.mlm_probability)
+        masked = replace_tokens(
+            ids,
+            positions,
+            used,
+            keys,
+            mask_id=self.tokenizer.mask_token_id,  # pyright: ignore[reportArgumentType]
+            ordinary_ids=self._ordinary_ids,
+            mask_probability=self.mask_replace_prob,
+            random_probability=self.random_replace_prob,
+        )
+        batch = {
+            "input_ids": masked,
+            "original_ids": ids,
+            "masked_positions": positions,
+            "masked_weights": used.astype(np.float32),
+        }
+        if self.always_attention_mask or (lengths < ids.shape[1]).any():
+            batch["attention_mask"] = real.astype(np.int64)
+        if (first_lengths < lengths).any():
+            batch["token_type_ids"] = (real & (column >= first_lengths[:, None])).astype(np.int64)
+        return batch
+
+    def _pad(self, examples: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """(batch, length) ids, (batch,) lengths and (batch,) first lengths of examples that are not ours."""
+        rows: list[np.ndarray] = []
+        first_lengths: list[int] = []
+        for example in examples:
+            fields = example if isinstance(example, Mapping) else {"input_ids": example}
+            row = np.asarray(fields["input_ids"], dtype=np.int64)
+            real = np.asarray(fields.get("attention_mask", row != self.tokenizer.pad_token_id), dtype=bool)
+            second = np.asarray(fields.get("token_type_ids", np.zeros_like(row)))[real].astype(bool)
+            rows.append(row[real])
+            first_lengths.append(int(len(second) - second.sum()))
+        length = max(map(len, rows))
+        if self.pad_to_multiple_of:
+            length = -(-length // self.pad_to_multiple_of) * self.pad_to_multiple_of
+        ids = np.full((len(rows), length), self.tokenizer.pad_token_id, dtype=np.int64)
+        for target, row in zip(ids, rows, strict=True):
+            target[: len(row)] = row
+        return ids, np.array([len(row) for row in rows]), np.array(first_lengths)
+
+    def _running_keys(self, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """(batch,) epochs and (batch,) samples for examples without a place of their own."""
+        worker = get_worker_info()
+        # A loader's workers all start at 0; torch seeds them differently from each other and anew for each epoch.
+        epoch = 0 if worker is None else worker.seed
+        samples = np.arange(self._running, self._running + count)
+        self._running += count
+        return np.full(count, epoch, dtype=np.int64), samples

@@ -1,0 +1,285 @@
+"""One shard of a prepared corpus: a run of documents -> token ids -> blocks -> files.
+
+A shard is a pure function of its documents, of the settings, and of (seed, shard index). It can therefore be made
+in any process and in any order, and comes out as the same bytes. Its sidecar `shard-00000.json` is written last:
+where it stands and agrees with the files, the shard is whole. This module needs neither torch nor transformers.
+"""
+
+import hashlib
+import io
+import json
+import os
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from electra_hf.errors import PreparationError, UsageError, explain_os_error
+from electra_hf.tokens.encoding import encode_documents
+from electra_hf.tokens.packing import (
+    MAX_BLOCK_LENGTH,
+    MIN_BLOCK_LENGTH,
+    Overflow,
+    PackedBlocks,
+    SpecialIds,
+    pack_electra,
+    pack_full,
+)
+
+FORMAT = "electra_hf prepared corpus"
+SCHEMA_VERSION = 1
+MANIFEST = "manifest.json"
+ARRAYS = ("blocks", "lengths", "first_lengths")
+
+
+@dataclass(frozen=True)
+class PackingSettings:
+    """How documents become blocks.
+
+    Attributes:
+        packing: "electra" for the two-segment examples of google-research/electra, "full" to fill every block.
+        max_seq_length: length of a block, special tokens included.
+        single_segment_probability: share of "electra" examples with one segment.
+        short_probability: share of "electra" examples with a shorter target.
+        overflow: what becomes of text that does not fit an "electra" example: "carry" it on, or "drop" it as the
+            paper did.
+        seed: of the random choices of "electra".
+    """
+
+    packing: Literal["electra", "full"] = "electra"
+    max_seq_length: int = 128
+    single_segment_probability: float = 0.1
+    short_probability: float = 0.05
+    overflow: Overflow = "carry"
+    seed: int = 42
+
+    def __post_init__(self) -> None:
+        for name, value, known in (
+            ("packing", self.packing, ("electra", "full")),
+            ("overflow", self.overflow, ("carry", "drop")),
+        ):
+            if value not in known:
+                raise UsageError(f"{name}: {value!r} is unknown; choose {' or '.join(known)}")
+        if not MIN_BLOCK_LENGTH <= self.max_seq_length <= MAX_BLOCK_LENGTH:
+            raise UsageError(
+                f"max_seq_length: {self.max_seq_length} is out of range; "
+                f"choose {MIN_BLOCK_LENGTH} to {MAX_BLOCK_LENGTH}"
+            )
+        for name in ("single_segment_probability", "short_probability"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UsageError(f"{name}: {getattr(self, name)} is no probability; choose 0 to 1")
+
+    def identity(self) -> dict[str, Any]:
+        """The settings that decide the blocks: "full" packing knows no segments and no chance."""
+        settings = asdict(self)
+        return {name: settings[name] for name in ("packing", "max_seq_length")} if self.packing == "full" else settings
+
+
+@dataclass
+class ShardCounts:
+    """What went into a shard and what came out."""
+
+    documents: int = 0
+    documents_below_3_tokens: int = 0
+    characters: int = 0
+    tokens: int = 0  # of the text, without special tokens
+    unknown_tokens: int = 0
+    blocks: int = 0
+    block_tokens: int = 0  # real tokens of the blocks, with special tokens
+
+    def __add__(self, other: "ShardCounts") -> "ShardCounts":
+        mine, theirs = asdict(self), asdict(other)
+        return ShardCounts(**{name: mine[name] + theirs[name] for name in mine})
+
+
+@dataclass(frozen=True)
+class Packer:
+    """Everything that a worker needs to turn documents into blocks; travels between processes as plain values.
+
+    Attributes:
+        tokenizer: the serialised `tokenizers` backend.
+        special_ids: the ids that the packers add.
+        unknown_id: id of [UNK], or -1.
+        vocab_size: decides the type of the ids.
+        settings: how to pack.
+    """
+
+    tokenizer: str = field(repr=False)
+    special_ids: SpecialIds
+    unknown_id: int
+    vocab_size: int
+    settings: PackingSettings
+
+    def backend(self) -> Tokenizer:
+        """A private tokenizer that takes "[MASK]" in a text for the six characters that it is."""
+        backend = Tokenizer.from_str(self.tokenizer)
+        backend.encode_special_tokens = True
+        return backend
+
+    def pack(self, backend: Tokenizer, documents: Iterable[str], *key: int) -> tuple[PackedBlocks, ShardCounts]:
+        """Encode and pack documents; the settings' seed and `key` decide the random choices."""
+        counts = ShardCounts()
+        encoded = self._counted(encode_documents(backend, documents), counts)
+        settings = self.settings
+        if settings.packing == "full":
+            blocks = pack_full(encoded, settings.max_seq_length, self.special_ids, vocab_size=self.vocab_size)
+        else:
+            # A string seed goes through SHA-512: neighbouring shards are unrelated, and no Python version differs.
+            rng = random.Random("/".join(map(str, (settings.seed, *key))))
+            blocks = pack_electra(
+                encoded,
+                settings.max_seq_length,
+                rng,
+                self.special_ids,
+                vocab_size=self.vocab_size,
+                single_segment_probability=settings.single_segment_probability,
+                short_probability=settings.short_probability,
+                overflow=settings.overflow,
+            )
+        counts.blocks = len(blocks)
+        counts.block_tokens = int(blocks.lengths.sum(dtype=np.int64))
+        return blocks, counts
+
+    def _counted(self, documents: Iterable[list[list[int]]], counts: ShardCounts) -> Iterator[list[list[int]]]:
+        for document in documents:
+            tokens = sum(map(len, document))
+            counts.documents += 1
+            counts.documents_below_3_tokens += tokens < 3
+            counts.tokens += tokens
+            counts.unknown_tokens += sum(line.count(self.unknown_id) for line in document)
+            yield document
+
+
+@dataclass(frozen=True)
+class ShardText:
+    """The documents of one shard and where they stand in the corpus."""
+
+    index: int
+    first_document: int
+    documents: list[str]
+
+    @property
+    def characters(self) -> int:
+        return sum(map(len, self.documents))
+
+    def source(self) -> dict[str, Any]:
+        """What the sidecar remembers of the text: its range and its SHA-256."""
+        digest = hashlib.sha256()
+        for document in self.documents:
+            digest.update(document.encode("utf-8", "surrogatepass") + b"\0")
+        return {
+            "first_document": self.first_document,
+            "documents": len(self.documents),
+            "characters": self.characters,
+            "sha256": digest.hexdigest(),
+        }
+
+
+def shard_texts(documents: Iterable[str], characters: int) -> Iterator[ShardText]:
+    """Gather consecutive documents until they hold this many characters."""
+    index = seen = held = 0
+    gathered: list[str] = []
+    for document in documents:
+        gathered.append(document)
+        held += len(document)
+        if held >= characters:
+            yield ShardText(index, seen, gathered)
+            index, seen, held, gathered = index + 1, seen + len(gathered), 0, []
+    if gathered:
+        yield ShardText(index, seen, gathered)
+
+
+def array_name(kind: str, index: int) -> str:
+    return f"{kind}-{index:05d}.npy"
+
+
+def sidecar_name(index: int) -> str:
+    return f"shard-{index:05d}.json"
+
+
+def make_shard(packer: Packer, backend: Tokenizer, text: ShardText, folder: Path, settings: dict[str, Any]) -> None:
+    """Encode and pack a shard's documents and publish its files, the sidecar last.
+
+    Args:
+        packer: the settings of the work.
+        backend: `packer.backend()`, made once per process.
+        text: the documents.
+        folder: where the files go.
+        settings: what the prepared folder is made of, kept in the sidecar.
+
+    Raises:
+        PreparationError: the files cannot be written.
+    """
+    blocks, counts = packer.pack(backend, text.documents, text.index)
+    counts.characters = text.characters
+    arrays = {}
+    for kind, values in zip(ARRAYS, (blocks.ids, blocks.lengths, blocks.first_lengths), strict=True):
+        content = io.BytesIO()
+        np.save(content, values, allow_pickle=False)
+        arrays[array_name(kind, text.index)] = content.getvalue()
+    files = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in arrays.items()}
+    sidecar = {"settings": settings, "source": text.source(), "counts": asdict(counts), "files": files}
+    path = folder / sidecar_name(text.index)
+    try:
+        # A sidecar of other contents must not vouch for a mixture of old and new files. An equal one is left: it may
+        # belong to another run that prepares the same corpus in the same folder, and that replaces equal by equal.
+        if read_json(path) != sidecar:
+            path.unlink(missing_ok=True)
+        for name, data in arrays.items():
+            publish(folder / name, data)
+        publish(path, to_json(sidecar))
+    except OSError as error:
+        raise PreparationError(
+            f"{explain_os_error(error, folder)}. Finished shards are kept: run the same command again to go on"
+        ) from error
+
+
+_tools: tuple[Packer, Tokenizer] | None = None  # of a worker process, made once
+
+
+def start_worker(packer: Packer) -> None:
+    """Make a process ready for `work`."""
+    global _tools
+    os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
+    _tools = packer, packer.backend()
+
+
+def work(text: ShardText, folder: Path, settings: dict[str, Any]) -> None:
+    """`make_shard` with the worker's own packer and tokenizer."""
+    assert _tools is not None
+    make_shard(*_tools, text, folder, settings)
+
+
+def to_json(content: dict[str, Any]) -> bytes:
+    return (json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
+
+
+def publish(path: Path, data: bytes) -> None:
+    """Write a file so that it is there whole or not at all, also after a power cut."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """The object in a JSON file; None if there is none or it is broken."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    return content if isinstance(content, dict) else None

@@ -1,0 +1,197 @@
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from electra_hf.errors import PreparationError, UsageError
+from electra_hf.tokens import preparation, shards
+from electra_hf.tokens.preparation import default_prepared_folder, prepare
+from electra_hf.tokens.shards import PackingSettings
+
+SETTINGS = PackingSettings(max_seq_length=32)
+SMALL = {"shard_characters": 4000, "progress": False}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+@pytest.fixture
+def encoded(monkeypatch):
+    """The indices of the shards that are tokenised."""
+    indices = []
+    make_shard = shards.make_shard
+
+    def counting(packer, backend, text, *rest):
+        indices.append(text.index)
+        make_shard(packer, backend, text, *rest)
+
+    monkeypatch.setattr(shards, "make_shard", counting)
+    return indices
+
+
+@pytest.mark.parametrize("packing", ["electra", "full"])
+def test_counts_and_text(corpus, documents, tokenizer, folder, packing):
+    blocks = prepare(corpus, tokenizer, folder, PackingSettings(packing=packing, max_seq_length=32), **SMALL)
+    lines = [line for text in documents for line in text.split("\n")]
+    expected = [token for line in lines for token in tokenizer(line, add_special_tokens=False)["input_ids"]]
+    found = [token for example in blocks for token in example["input_ids"][: example["length"]].tolist()]
+    assert [token for token in found if token not in (2, 3)] == expected
+    assert blocks[0]["input_ids"].dtype == np.uint16
+    counts = blocks.manifest["counts"]
+    assert counts["documents"] == len(documents) and counts["characters"] == sum(map(len, documents))
+    assert counts["tokens"] == len(expected) and counts["blocks"] == len(blocks)
+    assert counts["block_tokens"] == len(found) and counts["unknown_tokens"] == expected.count(1)
+    names = {path.name for path in folder.iterdir()}
+    assert {"manifest.json", "blocks-00000.npy", "lengths-00001.npy", "first_lengths-00001.npy"} < names
+    assert not [name for name in names if name.endswith(".tmp")]
+
+
+def test_workers_do_not_change_a_byte(corpus, tokenizer, tmp_path):
+    for workers in (1, 3):
+        prepare(corpus, tokenizer, tmp_path / str(workers), SETTINGS, num_workers=workers, **SMALL)
+    assert len(contents(tmp_path / "1")) == 4 * 4 + 1  # four files for each of four shards
+    assert contents(tmp_path / "1") == contents(tmp_path / "3")
+
+
+def test_seed_and_shard_change_the_segments(make_corpus, documents, tokenizer, tmp_path):
+    twice = make_corpus(documents + documents)
+    size = sum(map(len, documents))
+    blocks = prepare(twice, tokenizer, tmp_path / "a", SETTINGS, shard_characters=size, progress=False)
+    first, second = (np.load(tmp_path / "a" / f"first_lengths-0000{shard}.npy") for shard in (0, 1))
+    assert len(blocks.manifest["shards"]) == 2 and first.tolist() != second.tolist()
+    other = PackingSettings(max_seq_length=32, seed=1)
+    prepare(twice, tokenizer, tmp_path / "b", other, shard_characters=size, progress=False)
+    assert np.load(tmp_path / "b" / "first_lengths-00000.npy").tolist() != first.tolist()
+
+
+def test_again_is_a_no_op(corpus, tokenizer, folder, encoded):
+    prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    before, corpus.handed_out = contents(folder), 0
+    encoded.clear()
+    prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    assert corpus.handed_out == 0 and not encoded and contents(folder) == before
+
+
+def test_interrupted_goes_on(corpus, documents, tokenizer, folder, encoded, monkeypatch):
+    real_publish = shards.publish
+
+    def full_disk(path, data):
+        if path.name == "lengths-00002.npy":
+            raise OSError(errno.ENOSPC, "No space left on device", str(path))
+        real_publish(path, data)
+
+    monkeypatch.setattr(shards, "publish", full_disk)
+    with pytest.raises(PreparationError, match=r"disk is full.*[Ff]inished shards are kept"):
+        prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    monkeypatch.setattr(shards, "publish", real_publish)
+    assert not (folder / "manifest.json").exists()
+    (folder / "blocks-00001.npy").write_bytes(b"half")  # damaged meanwhile: made again
+    encoded.clear()
+    prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    assert encoded == [1, 2, 3]
+    fresh = folder.with_name("fresh")
+    prepare(corpus, tokenizer, fresh, SETTINGS, **SMALL)
+    assert contents(folder) == contents(fresh)
+
+
+def test_changed_text_behind_the_same_description(make_corpus, documents, tokenizer, folder, encoded):
+    prepare(make_corpus(documents), tokenizer, folder, SETTINGS, **SMALL)
+    (folder / "manifest.json").unlink()
+    encoded.clear()
+    prepare(make_corpus([*documents[:-1], "river"]), tokenizer, folder, SETTINGS, **SMALL)
+    assert encoded == [3]
+
+
+def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
+    target = tmp_path / "file"
+    target.write_bytes(b"old")
+
+    def fail(descriptor):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(shards.os, "fsync", fail)
+    with pytest.raises(OSError, match="Input/output"):
+        shards.publish(target, b"new")
+    assert contents(tmp_path) == {"file": b"old"}
+
+
+def test_folder_that_may_not_be_written(corpus, tokenizer, folder, monkeypatch):
+    def refuse(self, *args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(PreparationError, match="permission denied.*choose a folder"):
+        prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+
+
+def test_other_settings_are_refused_by_name(corpus, make_corpus, documents, tokenizer, folder):
+    prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    with pytest.raises(PreparationError, match=r"packing\.max_seq_length = 32, and 64 .*--overwrite_cache"):
+        prepare(corpus, tokenizer, folder, PackingSettings(max_seq_length=64), **SMALL)
+    (folder / "manifest.json").unlink()  # an unfinished folder knows too
+    with pytest.raises(PreparationError, match=r"corpus\.name = 'list', and 'other'"):
+        prepare(make_corpus(documents, "other"), tokenizer, folder, SETTINGS, **SMALL)
+    blocks = prepare(corpus, tokenizer, folder, PackingSettings(max_seq_length=64), overwrite=True, **SMALL)
+    assert blocks.max_length == 64
+
+
+def test_full_packing_ignores_the_settings_of_electra(corpus, tokenizer, folder):
+    prepare(corpus, tokenizer, folder, PackingSettings(packing="full", seed=1), **SMALL)
+    prepare(corpus, tokenizer, folder, PackingSettings(packing="full", seed=2, overflow="drop"), **SMALL)
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_files_of_others_are_left_alone(corpus, tokenizer, folder, overwrite):
+    folder.mkdir()
+    (folder / "thesis.tex").write_text("precious")
+    with pytest.raises(PreparationError, match=r"thesis\.tex"):
+        prepare(corpus, tokenizer, folder, SETTINGS, overwrite=overwrite, **SMALL)
+    (folder / "thesis.tex").unlink()
+    (folder / "manifest.json").write_text(json.dumps({"name": "a web app"}))
+    with pytest.raises(PreparationError, match="no prepared corpus"):
+        prepare(corpus, tokenizer, folder, SETTINGS, overwrite=overwrite, **SMALL)
+    assert json.loads((folder / "manifest.json").read_text()) == {"name": "a web app"}
+
+
+def test_no_text(make_corpus, tokenizer, folder):
+    with pytest.raises(PreparationError, match=r"empty one.* 2 documents, 3 characters and 0 tokens"):
+        prepare(make_corpus(["", " \n "], "empty one"), tokenizer, folder, SETTINGS, **SMALL)
+    assert contents(folder) == {}
+
+
+def test_tiny_documents_are_counted(make_corpus, tokenizer, folder):
+    blocks = prepare(make_corpus(["river", "", "the old stone walks"]), tokenizer, folder, SETTINGS, **SMALL)
+    assert blocks.manifest["counts"]["documents_below_3_tokens"] == 2
+    assert len(blocks) == 2
+
+
+def test_shards_are_runs_of_documents():
+    texts = list(shards.shard_texts(["aaa", "bb", "c", "dddd", "e"], 4))
+    assert [(text.index, text.first_document, text.documents) for text in texts] == [
+        (0, 0, ["aaa", "bb"]),
+        (1, 2, ["c", "dddd"]),
+        (2, 4, ["e"]),
+    ]
+
+
+def test_default_folder(corpus, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr(preparation.constants, "HF_HOME", str(tmp_path))
+    folders = {
+        default_prepared_folder(corpus, tokenizer, settings)
+        for settings in (SETTINGS, SETTINGS, PackingSettings(max_seq_length=64))
+    }
+    assert len(folders) == 2 and {path.parent for path in folders} == {tmp_path / "electra_hf" / "prepared"}
+    folder = default_prepared_folder(corpus, tokenizer, SETTINGS)
+    assert prepare(corpus, tokenizer, folder, SETTINGS, progress=False).manifest["fingerprint"] == folder.name
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"packing": "tight"}, {"overflow": "keep"}, {"max_seq_length": 4}, {"short_probability": 2}],
+)
+def test_wrong_settings(wrong):
+    with pytest.raises(UsageError, match=f"{next(iter(wrong))}.*choose"):
+        PackingSettings(**wrong)
