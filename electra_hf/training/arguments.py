@@ -1,0 +1,270 @@
+"""Every option of run_pretraining.py: three dataclasses, as in transformers' example scripts.
+
+Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where the paper has one.
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+import torch
+from transformers import TrainingArguments
+from transformers.utils.import_utils import is_torch_bf16_gpu_available
+
+from electra_hf.errors import UsageError
+
+logger = logging.getLogger(__name__)
+
+ADAMW_PAPER = "adamw_paper"
+PAPER_LINEAR = "paper_linear"
+
+
+@dataclass
+class ModelArguments:
+    """Which generator and discriminator are pre-trained, and with which objective."""
+
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Go on pre-training this checkpoint (folder or Hub id) instead of starting afresh."},
+    )
+    generator_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "The generator's checkpoint, if it is not in generator/ of --model_name_or_path."},
+    )
+    config_name: str | None = field(
+        default=None,
+        metadata={"help": "Configuration of the discriminator (folder or Hub id); default: ELECTRA-small's sizes."},
+    )
+    config_overrides: str | None = field(
+        default=None,
+        metadata={"help": "Change fields of the discriminator: hidden_size=256,num_hidden_layers=12 (a map in YAML)."},
+    )
+    generator_width: float = field(
+        default=0.25,
+        metadata={
+            "help": "Generator's width as a fraction of the discriminator's: hidden size, heads, FFN; not layers."
+        },
+    )
+    generator_config_overrides: str | None = field(
+        default=None, metadata={"help": "Change fields of the generator after scaling, in the same form."}
+    )
+    tokenizer_name: str | None = field(
+        default=None,
+        metadata={"help": "Tokenizer (folder, Hub id or vocab.txt); default: that of --model_name_or_path."},
+    )
+    train_tokenizer: bool = field(
+        default=False, metadata={"help": "Train a WordPiece tokenizer on the corpus instead."}
+    )
+    vocab_size: int = field(default=30522, metadata={"help": "Tokens of a tokenizer trained with --train_tokenizer."})
+    do_lower_case: bool = field(
+        default=True, metadata={"help": "Lower-case the text (for a trained tokenizer or a bare vocab.txt)."}
+    )
+    strip_accents: bool = field(
+        default=False,
+        metadata={"help": "Remove accents too, in a trained tokenizer; breaks Korean, Japanese and many more."},
+    )
+    embedding_sharing: str = field(
+        default="all",
+        metadata={
+            "help": "What both encoders share: all (the paper), word or none.",
+            "choices": ["all", "word", "none"],
+        },
+    )
+    initialization: str = field(
+        default="reference",
+        metadata={
+            "help": "How fresh weights are drawn: reference (as google-research/electra) or transformers.",
+            "choices": ["reference", "transformers"],
+        },
+    )
+    generator_weight: float = field(default=1.0, metadata={"help": "Weight of the generator's loss."})
+    discriminator_weight: float = field(default=50.0, metadata={"help": "Weight of the discriminator's loss."})
+    sampler: str = field(
+        default="gumbel",
+        metadata={"help": "How replacements are drawn.", "choices": ["gumbel", "multinomial"]},
+    )
+    temperature: float = field(default=1.0, metadata={"help": "Sampling temperature of the generator."})
+    disallow_correct: bool = field(default=False, metadata={"help": "Never sample the original token."})
+    attn_implementation: str | None = field(
+        default=None, metadata={"help": "Attention of transformers: sdpa (default), eager, flash_attention_2."}
+    )
+    cache_dir: str | None = field(default=None, metadata={"help": "Where files from the Hub are kept."})
+    model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit on the Hub."})
+
+
+@dataclass
+class DataArguments:
+    """Where the text comes from, and how it becomes blocks and masks."""
+
+    dataset_name: list[str] = field(
+        default_factory=list, metadata={"help": "Data sets on the Hub or local folders; several are interleaved."}
+    )
+    dataset_config_name: list[str] = field(
+        default_factory=list, metadata={"help": "Configuration of each data set (none for no configuration)."}
+    )
+    train_file: list[str] = field(
+        default_factory=list,
+        metadata={
+            "help": "Local files, globs or folders: .txt .jsonl .csv .tsv .parquet (also .gz .bz2 .xz .zst) and "
+            "WikiExtractor output."
+        },
+    )
+    validation_file: list[str] = field(
+        default_factory=list, metadata={"help": "Likewise for evaluation; default: documents held out of the corpus."}
+    )
+    corpus: list[str] = field(
+        default_factory=list, metadata={"help": "Named corpora: python-docs (embedded, needs no download)."}
+    )
+    corpus_weights: list[float] = field(
+        default_factory=list,
+        metadata={"help": "How often to draw from each corpus (data sets, then files, then named corpora)."},
+    )
+    stopping_strategy: str = field(
+        default="all_exhausted_without_replacement",
+        metadata={
+            "help": "When interleaving ends, as in datasets.interleave_datasets.",
+            "choices": ["first_exhausted", "all_exhausted", "all_exhausted_without_replacement"],
+        },
+    )
+    text_column_name: str = field(default="text", metadata={"help": "Column that holds the text."})
+    document_separator: str = field(
+        default="blank_line",
+        metadata={
+            "help": "In .txt files: blank_line (one sentence a line), file (one document a file) or line.",
+            "choices": ["blank_line", "file", "line"],
+        },
+    )
+    encoding: str = field(default="utf-8", metadata={"help": "Encoding of local text files."})
+    encoding_errors: str = field(
+        default="strict", metadata={"help": "Bytes that are no text.", "choices": ["strict", "replace", "ignore"]}
+    )
+    validation_split_percentage: float = field(
+        default=5.0, metadata={"help": "Percentage of documents held out for evaluation, 0 for none."}
+    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first N blocks only."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate on the first N blocks only."})
+    max_seq_length: int = field(default=128, metadata={"help": "Tokens in a block."})
+    packing: str = field(
+        default="full",
+        metadata={
+            "help": "full: blocks filled across sentences and documents. electra: one or two segments of one "
+            "document, "
+            "as the reference.",
+            "choices": ["full", "electra"],
+        },
+    )
+    overflow: str = field(
+        default="carry",
+        metadata={
+            "help": "With --packing electra, text that does not fit is carried on (carry) or lost, as in the "
+            "reference "
+            "(drop).",
+            "choices": ["carry", "drop"],
+        },
+    )
+    single_segment_probability: float = field(
+        default=0.1, metadata={"help": "With --packing electra, blocks that hold one segment only."}
+    )
+    short_probability: float = field(
+        default=0.05, metadata={"help": "With --packing electra, blocks that aim at a shorter random length."}
+    )
+    prepared_dir: str | None = field(
+        default=None, metadata={"help": "Folder for the prepared blocks; default: in the Hugging Face cache."}
+    )
+    overwrite_cache: bool = field(default=False, metadata={"help": "Prepare again, whatever the folder holds."})
+    preprocessing_num_workers: int = field(default=1, metadata={"help": "Processes that prepare the corpus."})
+    streaming: bool = field(
+        default=False, metadata={"help": "Tokenise while training, without writing blocks; needs --max_steps."}
+    )
+    shuffle_buffer_size: int = field(default=10_000, metadata={"help": "Blocks in the buffer when streaming."})
+    mlm_probability: float = field(default=0.15, metadata={"help": "Masked positions per token (large: 0.25)."})
+    mask_replace_prob: float = field(
+        default=0.85, metadata={"help": "Masked positions that become [MASK]; the reference keeps the other 15 %%."}
+    )
+    random_replace_prob: float = field(
+        default=0.0, metadata={"help": "Masked positions that become a random token (BERT: 0.1)."}
+    )
+
+
+@dataclass
+class PretrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the paper's optimiser and what exact pre-training needs.
+
+    Raises:
+        UsageError: For a precision that the device does not have, several GPUs in one process (DataParallel), and
+            options that would silently change the batch or the loss.
+    """
+
+    do_train: bool = field(default=True, metadata={"help": "Train."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate (small 5e-4, base, large 2e-4)."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Not applied to LayerNorm and biases."})
+    adam_epsilon: float = field(default=1e-6, metadata={"help": "Epsilon of Adam."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or a fraction of all steps if below 1."})
+    optim: str = field(
+        default=ADAMW_PAPER,
+        metadata={"help": "adamw_paper (no bias correction, as the paper) or any optimiser of transformers."},
+    )
+    lr_scheduler_type: str = field(
+        default=PAPER_LINEAR,
+        metadata={"help": "paper_linear (warm-up times linear decay) or any schedule of transformers."},
+    )
+    logging_steps: float = field(default=100, metadata={"help": "Steps between two lines of metrics."})
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Must stay off: it logs NaN as 0."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: masks need every field."})
+    dataloader_drop_last: bool = field(default=True, metadata={"help": "Leave out the last partial training batch."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Every parameter gets a gradient, so there is nothing to look for."}
+    )
+
+    def __post_init__(self):
+        optim, schedule = self.optim, self.lr_scheduler_type
+        self._refuse_silent_changes()
+        if not torch.accelerator.is_available():
+            self.use_cpu = True
+        self._check_precision()
+        # TrainingArguments only accepts names it knows; the trainer reads ours afterwards.
+        self.optim = "adamw_torch_fused" if optim == ADAMW_PAPER else optim
+        self.lr_scheduler_type = "linear" if schedule == PAPER_LINEAR else schedule
+        super().__post_init__()
+        if optim == ADAMW_PAPER:
+            self.optim = ADAMW_PAPER
+        if schedule == PAPER_LINEAR:
+            self.lr_scheduler_type = PAPER_LINEAR
+        if self.data_seed is None:
+            # The order of the data must not follow the per-process seeds of dropout and sampling.
+            self.data_seed = self.seed
+        if self.n_gpu > 1:
+            raise UsageError(
+                f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
+                f"with "
+                f"`accelerate launch --num_processes {self.n_gpu} run_pretraining.py …`, or choose one GPU with "
+                "CUDA_VISIBLE_DEVICES=0"
+            )
+
+    def _refuse_silent_changes(self) -> None:
+        refused = {
+            "auto_find_batch_size": "it changes the batch size, and with it the run; lower "
+            "--per_device_train_batch_size and raise --gradient_accumulation_steps",
+            "use_liger_kernel": "Liger has no kernels for this model",
+            "logging_nan_inf_filter": "it logs a NaN loss as 0",
+        }
+        for option, reason in refused.items():
+            if getattr(self, option):
+                raise UsageError(f"--{option} cannot be used: {reason}")
+        if not self.average_tokens_across_devices:
+            raise UsageError("--average_tokens_across_devices must stay on: the loss is normalised over all processes")
+
+    def _check_precision(self) -> None:
+        if self.fp16 and self.use_cpu:
+            raise UsageError("fp16 needs a GPU, and this run is on the CPU: leave out --fp16")
+        if self.bf16 and self.use_cpu and not cpu_has_bf16():
+            raise UsageError(
+                "bf16 was asked for, and this CPU has no bf16 instructions: leave out --bf16 (fp32 is faster)"
+            )
+        if self.bf16 and not self.use_cpu and not is_torch_bf16_gpu_available():
+            raise UsageError("bf16 was asked for, and this GPU does not have it: use --fp16, or neither for fp32")
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 in hardware (AMX, AVX-512 or Arm); emulated, it is slower than fp32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16", "arm_bf16"))

@@ -1,0 +1,140 @@
+"""Sums on the device, read once per logging event.
+
+Loss parts, counts and a histogram of the discriminator's logits (for the AUC) live in one device tensor. A step only
+adds to it, so it never waits for the device; the tensor is reduced over processes and copied to the host when metrics
+are logged. Every metric is then exact over the window: a ratio of sums, not a mean of per-batch ratios.
+"""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from electra_hf.models import ReplacedTokenDetectionOutput
+
+_BINS = 2048
+_LOGIT_RANGE = 12.0  # sigmoid(-12) = 6e-6: beyond it the order of tokens no longer matters for the AUC
+_SUMS = (
+    "generator_loss_sum",
+    "slots",
+    "generator_correct",
+    "rtd_loss_sum",
+    "tokens",
+    "true_positives",
+    "false_positives",
+    "true_negatives",
+    "false_negatives",
+)
+
+
+class ReplacedTokenDetectionMeter:
+    """Accumulates one window of steps.
+
+    Args:
+        device: Where the model's outputs are.
+    """
+
+    def __init__(self, device: torch.device | str):
+        # float64 keeps counts exact for windows of any length; Apple's GPUs have no float64.
+        dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
+        self.state = torch.zeros(len(_SUMS) + 2 * _BINS, dtype=dtype, device=device)
+
+    @torch.no_grad()
+    def update(self, outputs: ReplacedTokenDetectionOutput, batch: Mapping[str, Tensor]) -> None:
+        """Add one batch; no value reaches the host.
+
+        Args:
+            outputs: The model's output for the batch.
+            batch: What the model was given: `masked_weights` (b, k) and, when rows are padded, `attention_mask` (b,
+                l).
+        """
+        logits, labels = outputs.logits, outputs.labels
+        mask = batch.get("attention_mask")
+        real = torch.ones_like(labels) if mask is None else mask.bool()
+        replaced, original, positive = labels & real, ~labels & real, logits > 0
+        sums = torch.stack(
+            [
+                outputs.generator_loss_sum.to(self.state),
+                batch["masked_weights"].sum().to(self.state),
+                outputs.generator_correct.sum().to(self.state),
+                outputs.rtd_loss_sum.to(self.state),
+                real.sum().to(self.state),
+                (positive & replaced).sum().to(self.state),
+                (positive & original).sum().to(self.state),
+                (~positive & original).sum().to(self.state),
+                (~positive & replaced).sum().to(self.state),
+            ]
+        )
+        self.state[: len(_SUMS)] += sums
+        scaled = (logits.clamp(-_LOGIT_RANGE, _LOGIT_RANGE) + _LOGIT_RANGE) / (2 * _LOGIT_RANGE)
+        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + len(_SUMS)
+        self.state.scatter_add_(0, bins.flatten(), replaced.flatten().to(self.state.dtype))
+        self.state.scatter_add_(0, bins.flatten() + _BINS, original.flatten().to(self.state.dtype))
+
+    def compute(self, reduce: Callable[[Tensor], Tensor] = lambda state: state) -> dict[str, float]:
+        """Metrics of the window, which is then emptied.
+
+        Args:
+            reduce: Sums the state over processes; every process must call it.
+
+        Returns:
+            generator_loss, rtd_loss (nats), generator_accuracy, replaced_fraction, rtd_precision, rtd_recall, rtd_auc
+            (fractions; NaN where nothing was counted, such as the precision of a discriminator that suspects nothing)
+            and `tokens`, the number of real tokens. Empty when nothing was added.
+        """
+        state = reduce(self.state.clone()).cpu().double()
+        self.state.zero_()
+        sums = dict(zip(_SUMS, state[: len(_SUMS)].tolist(), strict=True))
+        if sums["tokens"] == 0:
+            return {}
+        positives = sums["true_positives"] + sums["false_negatives"]
+        return {
+            "generator_loss": _ratio(sums["generator_loss_sum"], sums["slots"]),
+            "generator_accuracy": _ratio(sums["generator_correct"], sums["slots"]),
+            "rtd_loss": sums["rtd_loss_sum"] / sums["tokens"],
+            "replaced_fraction": positives / sums["tokens"],
+            "rtd_precision": _ratio(sums["true_positives"], sums["true_positives"] + sums["false_positives"]),
+            "rtd_recall": _ratio(sums["true_positives"], positives),
+            "rtd_auc": area_under_curve(state[len(_SUMS) : -_BINS], state[-_BINS:]),
+            "tokens": sums["tokens"],
+        }
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else float("nan")
+
+
+def area_under_curve(positives: Tensor, negatives: Tensor) -> float:
+    """Area under the ROC curve from two histograms over the same ascending score bins.
+
+    Args:
+        positives: (bins,) count of positive examples in each bin.
+        negatives: (bins,) count of negative examples.
+
+    Returns:
+        P(score of a positive > score of a negative), pairs within one bin counting half; NaN without both kinds.
+
+    >>> area_under_curve(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]))
+    1.0
+    """
+    below = negatives.cumsum(0) - negatives
+    pairs = positives.sum() * negatives.sum()
+    return _ratio((positives * (below + negatives / 2)).sum().item(), pairs.item())
+
+
+def unigram_accuracy(train_counts: np.ndarray, eval_counts: np.ndarray, special_ids: list[int]) -> float:
+    """What a generator scores that always predicts the most frequent training token: the baseline to beat.
+
+    Args:
+        train_counts: (vocabulary,) how often each token occurs in the training blocks.
+        eval_counts: (vocabulary,) the same for the evaluation blocks.
+        special_ids: Ids that are never masked; [UNK] is not one of them.
+
+    Returns:
+        Fraction of the maskable evaluation tokens that are that token.
+    """
+    train_counts, eval_counts = train_counts.copy(), eval_counts.copy()
+    train_counts[special_ids] = 0
+    eval_counts[special_ids] = 0
+    return _ratio(float(eval_counts[train_counts.argmax()]), float(eval_counts.sum()))

@@ -1,0 +1,169 @@
+"""Command line over YAML over defaults; an unknown name is an error that points to the nearest known one.
+
+`HfArgumentParser` does the parsing. YAML values become its defaults as strings, so that both go through the same
+conversion: PyYAML reads `5e-4` as a string, and a dictionary reaches an option as it would be typed.
+"""
+
+import argparse
+import dataclasses
+import difflib
+import json
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import Any
+
+import yaml
+from transformers import HfArgumentParser
+
+from electra_hf.errors import UsageError, explain_os_error
+
+CONFIG_OPTION = "--config"
+_SECRETS = ("hub_token", "password", "api_key")
+
+
+class ConfigArgumentParser(HfArgumentParser):
+    """`HfArgumentParser` with `--config FILE.yaml`.
+
+    Args:
+        dataclass_types: The dataclasses to fill, in the order they are returned.
+    """
+
+    def __init__(self, dataclass_types: Sequence[Any], **kwargs: Any):
+        super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
+        self.add_argument(CONFIG_OPTION, metavar="FILE.yaml", help="Options from a file; the command line wins.")
+        self.settings: dict[str, Any] = {}
+
+    def error(self, message: str) -> Any:
+        raise UsageError(f"{message} (--help lists all options)")
+
+    def parse(self, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+        """Read the command line and the file it names.
+
+        Args:
+            argv: Arguments; default: those of the process.
+
+        Returns:
+            One instance of each dataclass.
+
+        Raises:
+            UsageError: For an unknown option or key, a value of the wrong type, or a file that cannot be read.
+        """
+        argv = list(sys.argv[1:] if argv is None else argv)
+        defaults = vars(self.parse_known_args([])[0])
+        config_file = _find_config(argv)
+        if config_file is not None:
+            self._apply_config(Path(config_file))
+        namespace, unknown = self.parse_known_args(argv)
+        if unknown:
+            self._refuse_unknown(unknown)
+        values = vars(namespace)
+        values.pop("config")
+        self.settings = {name: value for name, value in values.items() if value != defaults[name]}
+        outputs = []
+        for dataclass_type in self.dataclass_types:
+            names = {field.name for field in dataclasses.fields(dataclass_type) if field.init}
+            inputs = {name: values.pop(name) for name in list(values) if name in names}
+            try:
+                outputs.append(dataclass_type(**inputs))
+            except (ValueError, TypeError, ImportError) as error:
+                raise UsageError(str(error)) from error
+        return tuple(outputs)
+
+    def write_settings(self, path: Path) -> None:
+        """Write what was asked for as YAML, so that `--config` on the file repeats the run; secrets are left out."""
+        settings = {
+            name: value.value if isinstance(value, Enum) else value
+            for name, value in self.settings.items()
+            if not any(secret in name for secret in _SECRETS)
+        }
+        path.write_text(yaml.safe_dump(settings, sort_keys=True, allow_unicode=True), encoding="utf-8")
+
+    def _options(self) -> dict[str, argparse.Action]:
+        # Reversed, so that an option wins over its --no_ complement, which has the same destination.
+        return {action.dest: action for action in reversed(self._actions) if action.dest not in ("help", "config")}
+
+    def _apply_config(self, path: Path) -> None:
+        settings = read_config(path)
+        options = self._options()
+        for key, value in settings.items():
+            if key not in options:
+                raise UsageError(f"{path}: unknown key '{key}'{_nearest(key, options)}")
+            if value is None:
+                continue
+            options[key].required = False
+            try:
+                converted = self._convert(options[key], value)
+            except (argparse.ArgumentTypeError, argparse.ArgumentError, ValueError, TypeError) as error:
+                raise UsageError(f"{path}: {key}: cannot use {value!r}: {error}") from error
+            self.set_defaults(**{key: converted})
+
+    def _convert(self, action: argparse.Action, value: Any) -> Any:
+        if isinstance(value, dict):
+            if action.dest.endswith("_overrides"):
+                return ",".join(f"{name}={item}" for name, item in value.items())
+            return json.dumps(value)
+        if action.nargs == "+":
+            items = value if isinstance(value, list) else [value]
+            return [self._get_value(action, str(item)) for item in items]
+        if isinstance(value, list):
+            raise ValueError("one value is expected, not a list")
+        converted = self._get_value(action, str(value))
+        self._check_value(action, converted)
+        return converted
+
+    def _refuse_unknown(self, unknown: list[str]) -> None:
+        options = self._options()
+        names = [argument.split("=")[0] for argument in unknown if argument.startswith("--")] or unknown[:1]
+        found = ", ".join(f"'{name}'{_nearest(name.lstrip('-').replace('-', '_'), options)}" for name in names)
+        raise UsageError(f"unknown option {found}; --help lists all options")
+
+
+def _find_config(argv: list[str]) -> str | None:
+    for position, argument in enumerate(argv):
+        if argument == CONFIG_OPTION:
+            if position + 1 == len(argv):
+                raise UsageError("--config needs a file, such as configs/pretraining/electra-small.yaml")
+            return argv[position + 1]
+        if argument.startswith(CONFIG_OPTION + "="):
+            return argument.split("=", 1)[1]
+    return None
+
+
+def _nearest(name: str, options: dict[str, argparse.Action]) -> str:
+    near = difflib.get_close_matches(name, options, n=1)
+    return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def read_config(path: Path) -> dict[str, Any]:
+    """A YAML (or JSON) file of options as a flat dictionary.
+
+    Raises:
+        UsageError: If the file is missing, is no YAML, holds a key twice or is not a map.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = explain_os_error(error, path) if isinstance(error, OSError) else f"{path} is not UTF-8 text: {error}"
+        raise UsageError(f"cannot read the configuration {reason}") from error
+    try:
+        settings = yaml.load(text, Loader=_UniqueKeyLoader)
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path} is not valid YAML: {error}") from error
+    if not isinstance(settings, dict):
+        raise UsageError(f"{path} holds a {type(settings).__name__}; options are expected, one `name: value` a line")
+    return settings
+
+
+class _UniqueKeyLoader(yaml.SafeLoader):
+    """PyYAML keeps the last of two equal keys without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=deep)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"'{key}' is given twice", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)

@@ -1,0 +1,261 @@
+"""From arguments to the parts of a run: tokenizer, blocks, model, logging."""
+
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import transformers
+from torch.utils.data import Dataset
+from transformers import AutoConfig, ElectraConfig, PreTrainedTokenizerBase
+
+from electra_hf.errors import CheckpointError, PreparationError, UsageError
+from electra_hf.models import (
+    ElectraForReplacedTokenDetection,
+    ReplacedTokenDetectionConfig,
+    derive_generator_config,
+)
+from electra_hf.tokens.preparation import default_prepared_folder, prepare
+from electra_hf.tokens.shards import PackingSettings
+from electra_hf.tokens.streaming import StreamingBlocks
+from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
+from electra_hf.training.arguments import DataArguments, ModelArguments, PretrainingArguments
+
+# Rows that were added to an embedding to round its size up.
+_PADDING_ROWS = 128
+_SIZE_DECIDES = "the tokenizer decides it: train one with --vocab_size, or give another --tokenizer_name"
+
+
+class Corpus(Protocol):
+    """What this module needs of a corpus (electra_hf.corpora)."""
+
+    @property
+    def name(self) -> str: ...
+
+    def documents(self) -> Iterator[str]: ...
+
+    def describe(self) -> dict[str, Any]: ...
+
+
+def start_logging(args: PretrainingArguments) -> None:
+    """Readable messages from the main process, warnings from the others."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
+    logging.getLogger("electra_hf").setLevel(logging.INFO if args.should_log else logging.WARNING)
+    transformers.utils.logging.set_verbosity(args.get_process_log_level())
+
+
+def open_tokenizer(
+    model_args: ModelArguments, data_args: DataArguments, corpus: Corpus, checkpoint: Path | None, show_progress: bool
+) -> PreTrainedTokenizerBase:
+    """The tokenizer of the run: the checkpoint's when resuming, a trained one, or the one that was named.
+
+    Args:
+        model_args: Names of tokenizer and model, and how a new tokenizer is trained.
+        data_args: The length that the tokenizer should know.
+        corpus: Text for a new tokenizer.
+        checkpoint: The folder the run resumes from.
+        show_progress: Draw a progress bar.
+
+    Raises:
+        UsageError: If no tokenizer was named and none is to be trained.
+        TokenizerError: If it cannot be loaded, or has no [MASK], [CLS], [SEP] or [PAD].
+    """
+    if checkpoint is not None:
+        tokenizer = load_tokenizer(str(checkpoint))
+    elif model_args.train_tokenizer:
+        if model_args.tokenizer_name:
+            raise UsageError("--train_tokenizer and --tokenizer_name exclude each other: leave one out")
+        tokenizer = train_wordpiece(
+            _Documents(corpus),
+            model_args.vocab_size,
+            lowercase=model_args.do_lower_case,
+            strip_accents=model_args.strip_accents,
+            max_length=data_args.max_seq_length,
+            show_progress=show_progress,
+        )
+    else:
+        name = model_args.tokenizer_name or model_args.model_name_or_path or model_args.config_name
+        if name is None:
+            raise UsageError("no tokenizer: give --tokenizer_name (folder, Hub id or vocab.txt), or --train_tokenizer")
+        tokenizer = load_tokenizer(
+            name,
+            cache_dir=model_args.cache_dir,
+            revision=model_args.model_revision,
+            lowercase=model_args.do_lower_case,
+        )
+    check_tokenizer(tokenizer)
+    return tokenizer
+
+
+class _Documents:
+    """The documents as something that can be read more than once."""
+
+    def __init__(self, corpus: Corpus):
+        self.corpus = corpus
+
+    def __iter__(self) -> Iterator[str]:
+        return self.corpus.documents()
+
+
+def open_blocks(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    data_args: DataArguments,
+    args: PretrainingArguments,
+    *,
+    split: str,
+) -> Dataset:
+    """Blocks of one split: a prepared folder, made now if needed, or a stream.
+
+    Args:
+        corpus: Documents of this split.
+        tokenizer: Turns them into ids.
+        data_args: Packing, folder and limits.
+        args: Seed and process.
+        split: `train` or `validation`; the folder's name below --prepared_dir.
+
+    Raises:
+        PreparationError: If the folder cannot be written, holds something else, or the corpus gives too few blocks.
+    """
+    settings = PackingSettings(
+        packing=cast(Any, data_args.packing),
+        max_seq_length=data_args.max_seq_length,
+        single_segment_probability=data_args.single_segment_probability,
+        short_probability=data_args.short_probability,
+        overflow=cast(Any, data_args.overflow),
+        seed=args.seed,
+    )
+    training = split == "train"
+    if data_args.streaming and training:
+        if args.max_steps <= 0:
+            raise UsageError("--streaming needs --max_steps: a stream does not know how long it is")
+        return StreamingBlocks(
+            corpus, tokenizer, settings, shuffle_buffer_size=data_args.shuffle_buffer_size, seed=args.seed
+        )
+    if data_args.prepared_dir:
+        folder = Path(data_args.prepared_dir) / split
+    else:
+        folder = default_prepared_folder(corpus, tokenizer, settings)
+    with args.main_process_first(desc=f"preparing {split} blocks"):
+        blocks = prepare(
+            corpus,
+            tokenizer,
+            folder,
+            settings,
+            num_workers=data_args.preprocessing_num_workers,
+            overwrite=data_args.overwrite_cache and args.process_index == 0,
+            progress=args.should_log and not args.disable_tqdm,
+        )
+    limit = data_args.max_train_samples if training else data_args.max_eval_samples
+    if limit is not None and limit < len(blocks):
+        blocks = blocks.select(limit)
+    batch = args.train_batch_size * args.world_size
+    if training and args.do_train and len(blocks) < batch:
+        raise PreparationError(
+            f"{corpus.name} gives {len(blocks)} training blocks of {data_args.max_seq_length} tokens, fewer than one "
+            f"batch of {batch}: add text, or lower --per_device_train_batch_size or --max_seq_length"
+        )
+    return blocks
+
+
+def build_model(
+    model_args: ModelArguments, data_args: DataArguments, tokenizer: PreTrainedTokenizerBase
+) -> ElectraForReplacedTokenDetection:
+    """A fresh joint model, or one that is loaded to go on pre-training.
+
+    Raises:
+        UsageError: If sizes do not fit each other, the tokenizer or the block length.
+        CheckpointError: If a checkpoint is incomplete.
+    """
+    objective = {
+        "embedding_sharing": model_args.embedding_sharing,
+        "generator_weight": model_args.generator_weight,
+        "discriminator_weight": model_args.discriminator_weight,
+        "sampler": model_args.sampler,
+        "temperature": model_args.temperature,
+        "disallow_correct": model_args.disallow_correct,
+        "initialization": model_args.initialization,
+    }
+    if model_args.model_name_or_path:
+        model = ElectraForReplacedTokenDetection.from_pretrained(
+            model_args.model_name_or_path,
+            generator_name_or_path=model_args.generator_name_or_path,
+            attn_implementation=model_args.attn_implementation,
+            revision=model_args.model_revision,
+            cache_dir=model_args.cache_dir,
+            **objective,
+        )
+        _check_sizes(model.config.encoders[1], tokenizer, data_args)
+        return model
+    discriminator = _discriminator_config(model_args, tokenizer)
+    _check_sizes(discriminator, tokenizer, data_args)
+    generator = derive_generator_config(
+        discriminator, model_args.generator_width, **_parse_overrides(model_args.generator_config_overrides)
+    )
+    if model_args.attn_implementation:
+        for encoder in (generator, discriminator):
+            encoder._attn_implementation = model_args.attn_implementation
+    config = ReplacedTokenDetectionConfig(
+        generator_config=generator,
+        discriminator_config=discriminator,
+        pad_token_id=discriminator.pad_token_id,
+        **objective,
+    )
+    return ElectraForReplacedTokenDetection(config)
+
+
+def _discriminator_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase) -> ElectraConfig:
+    if model_args.config_name:
+        try:
+            config = AutoConfig.from_pretrained(
+                model_args.config_name, cache_dir=model_args.cache_dir, revision=model_args.model_revision
+            )
+        except OSError as error:
+            raise CheckpointError(f"cannot load the configuration {model_args.config_name}: {error}") from error
+        if not isinstance(config, ElectraConfig):
+            raise UsageError(
+                f"--config_name {model_args.config_name} is a {config.model_type} model; ELECTRA is supported"
+            )
+    else:
+        config = ElectraConfig()
+    overrides = _parse_overrides(model_args.config_overrides)
+    if overrides.get("vocab_size", len(tokenizer)) != len(tokenizer):
+        raise UsageError(
+            f"config_overrides: vocab_size {overrides['vocab_size']}, but the tokenizer has {len(tokenizer)} tokens; "
+            f"leave it out, {_SIZE_DECIDES}"
+        )
+    for name, value in overrides.items():
+        setattr(config, name, value)
+    config.vocab_size = len(tokenizer)
+    config.pad_token_id = cast(int, tokenizer.pad_token_id)
+    return config
+
+
+def _parse_overrides(text: str | None) -> dict[str, Any]:
+    """`hidden_size=256,hidden_act=gelu` as fields of `ElectraConfig`, converted to the type each field has."""
+    overrides: dict[str, Any] = {}
+    reference = ElectraConfig()
+    for item in filter(None, (text or "").split(",")):
+        name, separator, value = (part.strip() for part in item.partition("="))
+        if not separator or not hasattr(reference, name):
+            raise UsageError(f"config_overrides: {item!r} is not field=value with a field of ElectraConfig")
+        kind = type(getattr(reference, name))
+        try:
+            overrides[name] = value.lower() in ("true", "1") if kind is bool else kind(value)
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"config_overrides: {name} must be of type {kind.__name__}, found {value!r}") from error
+    return overrides
+
+
+def _check_sizes(config: ElectraConfig, tokenizer: PreTrainedTokenizerBase, data_args: DataArguments) -> None:
+    if not 0 <= config.vocab_size - len(tokenizer) < _PADDING_ROWS:
+        raise UsageError(
+            f"the model has {config.vocab_size} tokens and the tokenizer {len(tokenizer)}: they do not belong "
+            "together; leave out --tokenizer_name to use the model's own, or start a fresh model"
+        )
+    if data_args.max_seq_length > config.max_position_embeddings:
+        raise UsageError(
+            f"--max_seq_length {data_args.max_seq_length} is longer than the model's max_position_embeddings "
+            f"{config.max_position_embeddings}: shorten the blocks or raise it with --config_overrides"
+        )

@@ -1,0 +1,261 @@
+"""A Trainer for the joint loss: two exact denominators, metrics without waiting for the device, plain checkpoints.
+
+What is overridden, and why (transformers 5.15 to 5.23; reference notes on transformers):
+
+* `_get_num_items_in_batch`: the stock Trainer knows one denominator, the joint loss has two (masked slots and real
+  tokens), each global over accumulation steps and processes (transformers#47688 for what happens without).
+* `compute_loss`, `log`, `prediction_step`, `evaluation_loop`: loss parts and detection metrics from device-side sums.
+  The stock evaluation gathers every output tensor.
+* `_load_from_checkpoint`, `_load_best_model`, `_save`, `create_model_card`: the discriminator is the root of every
+  folder.
+* `create_scheduler`, `floating_point_ops`, `evaluate`, `_save_checkpoint`: the paper's schedule, exact FLOPs,
+  throughput that does not count evaluation and saving.
+"""
+
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader
+from transformers import (
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainerControl,
+    TrainerState,
+    set_seed,
+)
+
+from electra_hf.errors import CheckpointError
+from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionOutput
+from electra_hf.training.arguments import ADAMW_PAPER, PAPER_LINEAR, PretrainingArguments
+from electra_hf.training.metrics import ReplacedTokenDetectionMeter
+from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
+from electra_hf.training.progress import PretrainingProgressCallback
+from electra_hf.training.throughput import Stopwatch, training_flops
+
+_EVALUATION_SEED = 20_20
+_RANK_SEED_STRIDE = 1_000
+
+
+class RankSeedCallback(TrainerCallback):
+    """Gives every process its own noise: by default all ranks share one seed and draw the same dropout and samples.
+
+    A resumed run restores each rank's generator state afterwards, so this changes nothing there.
+    """
+
+    def on_train_begin(self, args: PretrainingArguments, *_: Any, **__: Any) -> None:
+        if args.world_size > 1:
+            set_seed(args.seed + _RANK_SEED_STRIDE * args.process_index)
+
+
+class DatasetEpochCallback(TrainerCallback):
+    """Tells the data set the epoch, which keys its masks.
+
+    With several processes accelerate (1.15, DataLoaderShard.set_epoch) tells the sampler only, and every epoch would
+    see the masks of the first.
+    """
+
+    def on_epoch_begin(
+        self,
+        args: PretrainingArguments,
+        state: TrainerState,
+        control: TrainerControl,
+        train_dataloader: DataLoader,
+        **_: Any,
+    ) -> None:
+        set_epoch = getattr(train_dataloader.dataset, "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(int(state.epoch or 0))
+
+
+class ReplacedTokenDetectionTrainer(Trainer):
+    """`transformers.Trainer` for `ElectraForReplacedTokenDetection`.
+
+    Takes the Trainer's arguments. Batches are what `DataCollatorForReplacedTokenDetection` returns. Logged in training
+    and, with the prefix `eval_`, in evaluation: loss, generator_loss, generator_accuracy, rtd_loss, rtd_precision,
+    rtd_recall, rtd_auc, replaced_fraction; in training also tokens_per_second, teraflops (per second, matrix products
+    only) and remaining_seconds.
+    """
+
+    args: PretrainingArguments
+
+    def __init__(self, model: ElectraForReplacedTokenDetection, args: PretrainingArguments, **kwargs: Any):
+        if args.optim == ADAMW_PAPER:
+            betas = (args.adam_beta1, args.adam_beta2)
+            settings = {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon, "fused": True}
+            kwargs["optimizer_cls_and_kwargs"] = (AdamWPaper, settings)
+        super().__init__(model=model, args=args, **kwargs)
+        self.add_callback(RankSeedCallback)
+        self.add_callback(DatasetEpochCallback)
+        for printer in (ProgressCallback, PrinterCallback):
+            self.remove_callback(printer)
+        if not args.disable_tqdm:
+            self.add_callback(PretrainingProgressCallback)
+        self.train_meter = ReplacedTokenDetectionMeter(args.device)
+        self.eval_meter = ReplacedTokenDetectionMeter(args.device)
+        self.stopwatch = Stopwatch()
+        self._last_logged_step = 0
+        self._window_flops = 0
+
+    # Loss
+
+    def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor | None:
+        """(2,) masked slots and real tokens of one optimiser step, over all accumulation steps and processes."""
+        if not batch_samples:
+            return None
+        counts = torch.stack([count_items(batch) for batch in batch_samples]).sum(0).to(device)
+        return self._sum_over_processes(counts)
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: Tensor | int | None = None,
+    ) -> Any:
+        """The joint loss; its parts are added to the meter of the mode the model is in."""
+        loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
+        meter = self.train_meter if model.training else self.eval_meter
+        meter.update(cast(ReplacedTokenDetectionOutput, outputs), inputs)
+        return (loss, outputs) if return_outputs else loss
+
+    def _sum_over_processes(self, tensor: Tensor) -> Tensor:
+        return cast(Tensor, self.accelerator.reduce(tensor, "sum")) if self.args.world_size > 1 else tensor
+
+    # Optimiser
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The paper's schedule, or any of transformers'."""
+        if self.args.lr_scheduler_type != PAPER_LINEAR:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            warmup_steps = self.args.get_warmup_steps(num_training_steps)
+            target = cast(torch.optim.Optimizer, optimizer or self.optimizer)
+            self.lr_scheduler = paper_linear_schedule(target, warmup_steps, num_training_steps)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    # Metrics
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        """FLOPs of the matrix products of this batch, from its shape alone."""
+        rows, length = inputs["input_ids"].shape
+        config = self.accelerator.unwrap_model(self.model).config
+        flops = rows * training_flops(config, length, inputs["masked_positions"].shape[1])
+        self._window_flops += flops
+        return flops
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        """Add the window's metrics and throughput to a training event; every process takes part."""
+        if "loss" in logs:
+            metrics = self.train_meter.compute(self._sum_over_processes)
+            seconds, steps = self.stopwatch.lap(), self.state.global_step - self._last_logged_step
+            tokens = metrics.pop("tokens", 0.0)
+            flops, self._window_flops = self._window_flops * self.args.world_size, 0
+            self._last_logged_step = self.state.global_step
+            logs.update(metrics)
+            logs["tokens_per_second"] = tokens / seconds
+            logs["teraflops"] = flops / seconds / 1e12
+            logs["remaining_seconds"] = seconds / max(1, steps) * (self.state.max_steps - self.state.global_step)
+        super().log(logs, start_time)
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train; see `Trainer.train`."""
+        self.train_meter.state.zero_()
+        return super().train(*args, **kwargs)
+
+    def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
+        result = super()._init_training_state(*args, **kwargs)
+        # A resumed run starts its first window at the step it resumes from.
+        self._last_logged_step = self.state.global_step
+        self._window_flops = 0
+        self.stopwatch.lap()
+        return result
+
+    # Evaluation
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """All evaluation blocks, each exactly once: nothing dropped, nothing repeated to even out the processes."""
+        drop_last, even_batches = self.args.dataloader_drop_last, self.accelerator.even_batches
+        self.args.dataloader_drop_last = self.accelerator.even_batches = False
+        try:
+            dataloader = super().get_eval_dataloader(eval_dataset)
+        finally:
+            self.args.dataloader_drop_last, self.accelerator.even_batches = drop_last, even_batches
+        # A loader that persistent workers keep alive counts its passes as epochs, which would change the masks.
+        dataloader.set_epoch(0)  # type: ignore[attr-defined]
+        return dataloader
+
+    def prediction_step(
+        self, model: nn.Module, inputs: dict[str, Any], prediction_loss_only: bool, ignore_keys: Any = None
+    ) -> tuple[None, None, None]:
+        """Add one batch to the evaluation meter; nothing is gathered, so processes may differ in their number."""
+        inputs = self._prepare_inputs(inputs)
+        with torch.no_grad(), self.compute_loss_context_manager():
+            self.eval_meter.update(model(**inputs), inputs)
+        return None, None, None
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        """Evaluate with noise of its own: two evaluations agree, and training goes on as if there had been none."""
+        devices = [self.args.device] if self.args.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(_EVALUATION_SEED + self.args.process_index)
+            self.eval_meter.state.zero_()
+            output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        metrics = self.eval_meter.compute(self._sum_over_processes)
+        config = self.accelerator.unwrap_model(self.model).config
+        if metrics:
+            metrics["loss"] = (
+                config.generator_weight * metrics["generator_loss"] + config.discriminator_weight * metrics["rtd_loss"]
+            )
+            metrics.pop("tokens")
+        assert output.metrics is not None
+        output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
+        return output
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate; see `Trainer.evaluate`. The time is not counted as training time."""
+        with self.stopwatch:
+            return super().evaluate(*args, **kwargs)
+
+    # Checkpoints
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with self.stopwatch:
+            super()._save_checkpoint(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        # training_args.bin would carry the token in clear text, and is uploaded with the model.
+        token, self.args.hub_token = self.args.hub_token, None
+        try:
+            super()._save(output_dir, state_dict)
+        finally:
+            self.args.hub_token = token
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Leave README.md alone: the stock card calls every model a fine-tuned version of another one."""
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+            return
+        self.accelerator.unwrap_model(model or self.model).load_weights(resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            super()._load_best_model()
+            return
+        best = self.state.best_model_checkpoint
+        if best is None:
+            raise CheckpointError("there is no best checkpoint to load: set --eval_strategy and --save_strategy alike")
+        self.accelerator.unwrap_model(self.model).load_weights(best)
+
+
+def count_items(batch: dict[str, Tensor]) -> Tensor:
+    """(2,) used slots and real tokens of one batch, fp32, on the batch's device."""
+    mask = batch.get("attention_mask")
+    ids = batch["input_ids"]
+    tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
+    return torch.stack([batch["masked_weights"].sum().float(), tokens.float()])

@@ -1,0 +1,63 @@
+"""What is said about a run, and when."""
+
+import logging
+import math
+
+import pytest
+from transformers import TrainerControl, TrainerState, TrainingArguments
+
+from electra_hf.errors import ElectraHfError
+from electra_hf.training.health import HealthCallback, check_start, diagnose
+
+HEALTHY = {"generator_accuracy": 0.5, "replaced_fraction": 0.07, "rtd_auc": 0.88}
+
+
+def test_a_right_start_passes_and_a_wrong_one_is_explained():
+    assert check_start({"generator_loss": math.log(1000) + 0.05, "rtd_loss": 0.70}, 1000) == []
+    findings = check_start({"generator_loss": 9.5, "rtd_loss": 1.2}, 1000)
+    assert "ln(1000)" in findings[0]
+    assert "ln 2" in findings[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "progress", "names"),
+    [
+        ({}, 0.5, []),
+        ({"rtd_auc": 0.5}, 0.1, []),
+        ({"rtd_auc": 0.5}, 0.5, ["discriminator collapsed"]),
+        ({"generator_accuracy": 0.9, "replaced_fraction": 0.01}, 0.5, ["generator too strong"]),
+        ({"replaced_fraction": 0.01}, 0.5, ["few replacements"]),
+    ],
+)
+def test_diagnosis(change, progress, names):
+    assert list(diagnose({**HEALTHY, **change}, progress, 0.15)) == names
+
+
+def log(callback, logs, step, tmp_path):
+    state = TrainerState(global_step=step, max_steps=1000)
+    callback.on_log(TrainingArguments(output_dir=str(tmp_path)), state, TrainerControl(), logs=logs)
+
+
+def test_each_ailment_is_named_once(tmp_path, caplog):
+    callback = HealthCallback(vocab_size=1000, mask_fraction=0.15, fresh=False)
+    ill = {"loss": 20.0, "generator_loss": 4.0, "rtd_loss": 0.4, **HEALTHY, "rtd_auc": 0.5}
+    with caplog.at_level(logging.WARNING):
+        log(callback, ill, 600, tmp_path)
+        log(callback, ill, 700, tmp_path)
+    assert len(caplog.records) == 1
+    assert "Step 600, discriminator collapsed" in caplog.text
+
+
+def test_nan_stops_the_run(tmp_path):
+    callback = HealthCallback(vocab_size=1000, mask_fraction=0.15, fresh=False)
+    with pytest.raises(ElectraHfError, match="the loss is nan at step 7"):
+        log(callback, {"loss": float("nan"), "generator_loss": 1.0, "rtd_loss": 1.0, **HEALTHY}, 7, tmp_path)
+
+
+def test_only_a_fresh_model_is_held_to_the_start_values(tmp_path, caplog):
+    logs = {"loss": 50.0, "generator_loss": 2.0, "rtd_loss": 0.9, **HEALTHY}
+    for fresh, messages in ((False, 0), (True, 2)):
+        caplog.clear()
+        with caplog.at_level(logging.WARNING):
+            log(HealthCallback(vocab_size=1000, mask_fraction=0.15, fresh=fresh), logs, 1, tmp_path)
+        assert len(caplog.records) == messages

@@ -1,0 +1,71 @@
+"""The paper's optimiser and schedule against the formulas of google-research/electra."""
+
+import math
+
+import pytest
+import torch
+
+from electra_hf.training.optimization import AdamWPaper, paper_linear_factor, paper_linear_schedule
+
+
+@pytest.mark.parametrize("kernel", [{"fused": True}, {"foreach": True}, {"foreach": False}])
+def test_update_has_no_bias_correction(kernel):
+    torch.manual_seed(0)
+    parameter = torch.nn.Parameter(torch.randn(7, 5))
+    expected = parameter.detach().double()
+    m, v = torch.zeros_like(expected), torch.zeros_like(expected)
+    optimizer = AdamWPaper([parameter], lr=0.01, eps=1e-6, weight_decay=0.1, **kernel)
+    for step in range(20):
+        gradient = torch.randn(7, 5) * (step + 1)
+        parameter.grad = gradient.clone()
+        optimizer.step()
+        m = 0.9 * m + 0.1 * gradient.double()
+        v = 0.999 * v + 0.001 * gradient.double() ** 2
+        expected = expected - 0.01 * (m / (v.sqrt() + 1e-6) + 0.1 * expected)
+        torch.testing.assert_close(parameter.detach().double(), expected, atol=2e-6, rtol=2e-6)
+
+
+def test_first_update_is_larger_than_torchs():
+    """Without correction the first step is (1 - beta1) / sqrt(1 - beta2) = 3.16 learning rates."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    parameter.grad = torch.ones(1)
+    AdamWPaper([parameter], lr=1.0, weight_decay=0.0).step()
+    assert parameter.item() == pytest.approx(-0.1 / math.sqrt(0.001), rel=1e-4)
+
+
+def test_state_survives_a_round_trip():
+    torch.manual_seed(0)
+    gradients = torch.randn(6, 3)
+    runs = []
+    for interrupted in (False, True):
+        parameter = torch.nn.Parameter(torch.ones(3))
+        optimizer = AdamWPaper([parameter], fused=True)
+        for step, gradient in enumerate(gradients):
+            if interrupted and step == 3:
+                state = optimizer.state_dict()
+                optimizer = AdamWPaper([parameter], fused=True)
+                optimizer.load_state_dict(state)
+            parameter.grad = gradient.clone()
+            optimizer.step()
+        runs.append(parameter.detach().clone())
+    assert torch.equal(*runs)
+
+
+def test_schedule_multiplies_warmup_and_decay():
+    assert paper_linear_factor(0, 10, 100) == 0
+    assert paper_linear_factor(5, 10, 100) == pytest.approx(0.95 * 0.5)
+    assert paper_linear_factor(10, 10, 100) == pytest.approx(0.9)
+    assert paper_linear_factor(100, 10, 100) == 0
+    assert paper_linear_factor(120, 10, 100) == 0
+    assert paper_linear_factor(0, 0, 100) == 1
+
+
+def test_schedule_drives_the_optimizer():
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=2.0)
+    schedule = paper_linear_schedule(optimizer, warmup_steps=2, total_steps=4)
+    rates = []
+    for _ in range(5):
+        rates.append(schedule.get_last_lr()[0])
+        optimizer.step()
+        schedule.step()
+    assert rates == pytest.approx([0.0, 2 * 0.75 * 0.5, 2 * 0.5, 2 * 0.25, 0.0])
