@@ -1,0 +1,124 @@
+"""The console command `electra-hf`: look at a run without writing code.
+
+Thin on purpose: arguments come in, functions of `electra_hf.sharing` do the work, `errors` decides the exit code. Each
+command imports what it needs by itself, so that `--help` and `--version` answer at once.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from electra_hf import __version__
+from electra_hf.errors import CheckpointError, UsageError, run_script
+
+DEFAULT_RECIPE = "configs/pretraining/electra-small.yaml"
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave with its exit code."""
+    run_script(lambda: run(build_parser().parse_args(arguments)))
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe all commands and options."""
+    parser = argparse.ArgumentParser(prog="electra-hf", description="Look at ELECTRA pre-training runs and models.")
+    parser.add_argument("--version", action="version", version=f"electra_hf {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    detect = commands.add_parser("detect", help="swap words of a text and show which ones the model suspects")
+    detect.add_argument("model", metavar="FOLDER_OR_HUB_ID", help="a run, a checkpoint of it, or a model of the Hub")
+    texts = detect.add_mutually_exclusive_group()
+    texts.add_argument("--text", nargs="+", action="extend", metavar="TEXT", help="texts to look at, each in quotes")
+    texts.add_argument(
+        "--file", type=Path, help="a file of texts, one on each line (default: the run's held-out ones)"
+    )
+    detect.add_argument("--num", type=int, default=4, help="how many texts of a file to show (default: %(default)s)")
+    detect.add_argument("--seed", type=int, default=0, help="another seed, other swaps (default: %(default)s)")
+
+    curves = commands.add_parser("curves", help="draw the training curves of a run, finished or not")
+    curves.add_argument("run", metavar="RUN", type=Path, help="the output folder of a run")
+    curves.add_argument("--output", type=Path, metavar="PNG", help="default: RUN/training_curves.png")
+    return parser
+
+
+def run(options: argparse.Namespace) -> int:
+    """Carry out one parsed command; returns the exit code."""
+    console = Console()
+    if options.command == "detect":
+        show_detection(options, console)
+    else:
+        draw_curves(options, console)
+    return 0
+
+
+def show_detection(options: argparse.Namespace, console: Console) -> None:
+    """`electra-hf detect`: the coloured texts, and for a whole run also its metrics and what to do next."""
+    if options.num < 1:
+        raise UsageError(f"--num {options.num}: give 1 or more")
+    from transformers.utils import logging
+
+    from electra_hf.sharing.detection import detect, load_detector, read_samples
+    from electra_hf.sharing.rendering import render
+    from electra_hf.sharing.samples import SAMPLES_NAME
+
+    logging.disable_progress_bar()  # loading takes a second or two, and a bar would stand in the middle of the output
+    detector = load_detector(options.model)
+    texts = options.text or read_samples(options.file or Path(options.model) / SAMPLES_NAME)[: options.num]
+    render(detect(texts, detector, seed=options.seed), console)
+    if detector.generator is None:
+        console.print("no generator/ beside this model: the texts were scored as they are", style="dim")
+    show_run(Path(options.model), console)
+
+
+def show_run(folder: Path, console: Console) -> None:
+    """Print the metrics of a finished run, where its picture is, and the next two commands; else nothing."""
+    from electra_hf.sharing.tables import metrics_table
+
+    results = folder / "eval_results.json"
+    if not results.is_file():
+        return
+    try:
+        metrics = json.loads(results.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise CheckpointError(f"{results}: not JSON ({error}). Evaluate the run again") from error
+    console.print()
+    console.print(metrics_table(metrics))
+    picture = folder / "training_curves.png"
+    curves = str(picture) if picture.is_file() else f"electra-hf curves {folder}"
+    lines = [
+        ("Curves", curves),
+        ("Use it", f'AutoModel.from_pretrained("{folder}")'),
+        ("Next", f"accelerate launch run_pretraining.py --config {DEFAULT_RECIPE}"),
+    ]
+    console.print()
+    for label, value in lines:
+        # Commands and paths are to be copied: no wrapping, and brackets or quotes mean nothing to rich.
+        console.print(f"{label:<8}{value}", soft_wrap=True, markup=False, highlight=False)
+
+
+def draw_curves(options: argparse.Namespace, console: Console) -> None:
+    """`electra-hf curves`: one PNG of the whole run."""
+    from electra_hf.sharing.curves import load_log_history, plot_training_curves
+
+    path = plot_training_curves(
+        load_log_history(options.run),
+        options.output or options.run / "training_curves.png",
+        title=str(options.run),
+        vocab_size=_vocab_size(options.run),
+    )
+    console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+
+
+def _vocab_size(folder: Path) -> int | None:
+    """From the model's configuration if the run has got that far: it only labels one line of the picture."""
+    for file in [folder / "config.json", *sorted(folder.glob("checkpoint-*/config.json"))]:
+        if file.is_file():
+            return json.loads(file.read_text(encoding="utf-8")).get("vocab_size")
+    return None
+
+
+if __name__ == "__main__":
+    main()

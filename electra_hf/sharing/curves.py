@@ -1,0 +1,283 @@
+"""The training curves of a run, as one picture.
+
+The Trainer keeps everything it logged in `trainer_state.json`; the picture is drawn from that file alone, so it can be
+drawn at any time, during a run or long after, and on a machine without a display. Lines are the training text as the
+run went through it, points are evaluations on held-out text. Grey lines are what a model that knows nothing would
+score: a curve says something only by its distance from them.
+"""
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from electra_hf.errors import CheckpointError
+
+STATE_FILE = "trainer_state.json"
+
+# Three of the Okabe-Ito colours: they stay apart for readers with any of the common colour vision deficiencies.
+BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+INK, GREY, GRID = "#333333", "#777777", "#E4E4E4"
+
+
+@dataclass(frozen=True)
+class Series:
+    """The values of one metric in the order of their steps; rows without the metric, or not finite, are left out."""
+
+    steps: list[float]
+    values: list[float]
+
+    @classmethod
+    def of(cls, log_history: Sequence[dict[str, Any]], key: str) -> "Series":
+        """Take the metric `key` out of the rows of a log.
+
+        >>> Series.of([{"step": 2, "loss": 1.5}, {"step": 1, "loss": 2.0}, {"step": 3}], "loss")
+        Series(steps=[1.0, 2.0], values=[2.0, 1.5])
+        """
+        points = sorted(
+            (float(row["step"]), float(row[key])) for row in log_history if "step" in row and _is_finite(row.get(key))
+        )
+        return cls([step for step, _ in points], [value for _, value in points])
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def load_log_history(run_folder: str | Path) -> list[dict[str, Any]]:
+    """Read what the Trainer logged in a run, finished or not.
+
+    Args:
+        run_folder: The output folder of the run, or one of its checkpoints.
+
+    Returns:
+        The rows of `log_history`, from the folder's own `trainer_state.json` or else from its newest checkpoint's.
+
+    Raises:
+        CheckpointError: If there is no such file, or if it is not what a Trainer writes.
+    """
+    folder = Path(run_folder)
+    numbered = [(path, path.name.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-*")]
+    checkpoints = sorted((int(number), path) for path, number in numbered if number.isdecimal())
+    candidates = [folder, *(path for _, path in reversed(checkpoints))]
+    file = next((path / STATE_FILE for path in candidates if (path / STATE_FILE).is_file()), None)
+    if file is None:
+        raise CheckpointError(
+            f"{folder}: no {STATE_FILE} in it, nor in a checkpoint-N folder of it. "
+            "Give the output folder of a pre-training run that has saved at least once"
+        )
+    try:
+        history = json.loads(file.read_text(encoding="utf-8"))["log_history"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"{file}: not the state file of a Trainer ({error}). Take an older checkpoint of the same run"
+        ) from error
+    if not isinstance(history, list):
+        raise CheckpointError(f"{file}: log_history is not a list. Take an older checkpoint of the same run")
+    return history
+
+
+def plot_training_curves(
+    log_history: Sequence[dict[str, Any]], path: str | Path, *, title: str, vocab_size: int | None
+) -> Path:
+    """Draw the six panels of a pre-training run into one PNG.
+
+    Args:
+        log_history: Rows as `load_log_history` returns them. Metrics that no row has are named as missing.
+        path: Where the picture goes; its folder is created.
+        title: The line above the panels, usually the name of the run.
+        vocab_size: Size of the vocabulary, for the loss of a generator that guesses; None leaves that line out.
+
+    Returns:
+        The path of the picture.
+    """
+    figure = Figure(figsize=(13.5, 7.2), layout="constrained")
+    FigureCanvasAgg(figure)  # the figure's own canvas: no global state of pyplot, no display needed
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
+    figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=INK)
+    figure.text(
+        0.988, 0.975, "line: training text     ○ held-out text", ha="right", va="top", fontsize=10.5, color=GREY
+    )
+    (total, generator, discriminator), (detection, generation, optimisation) = figure.subplots(2, 3)
+
+    _panel(total, log_history, "Total loss", {"loss": ("", BLUE)})
+    _panel(generator, log_history, "Generator: masked-token loss", {"generator_loss": ("", BLUE)})
+    if vocab_size is not None:
+        _reference(generator, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
+    _panel(discriminator, log_history, "Discriminator: replaced-token loss", {"rtd_loss": ("", BLUE)})
+    _reference(discriminator, math.log(2), "ln 2: a coin toss")
+    _base_rate(discriminator, log_history)
+    _panel(
+        detection,
+        log_history,
+        "Discriminator: finding the swapped tokens",
+        {
+            "rtd_auc": ("AUC", BLUE),
+            "rtd_precision": ("precision", VERMILION),
+            "rtd_recall": ("recall", GREEN),
+        },
+    )
+    if detection.has_data():
+        detection.set_ylim(-0.03, 1.03)
+    _panel(
+        generation,
+        log_history,
+        "Generator: what it makes of the masks",
+        {
+            "generator_accuracy": ("accuracy at the masks", BLUE),
+            "replaced_fraction": ("swapped share of all tokens", VERMILION),
+        },
+    )
+    if generation.has_data():
+        generation.set_ylim(bottom=0)
+    _optimisation_panel(optimisation, log_history)
+
+    steps = [float(row["step"]) for row in log_history if _is_finite(row.get("step"))]
+    for axes in figure.axes:
+        if axes.has_data() and steps:
+            axes.set_xlim(left=min(0, *steps) if max(steps) > 0 else -1, right=max(max(steps), 1) * 1.02)
+    for axes in (detection, generation, optimisation):
+        if axes.has_data():
+            axes.set_xlabel("step", color=INK)
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, format="png")
+    return path
+
+
+def _panel(axes: Axes, log_history: Sequence[dict[str, Any]], title: str, metrics: dict[str, tuple[str, str]]) -> None:
+    """Draw metrics, key -> (label, colour), as lines and their `eval_` twins as points."""
+    axes.set_title(title, loc="left", fontsize=11.5, color=INK)
+    drawn = [_draw(axes, log_history, key, label, colour) for key, (label, colour) in metrics.items()]
+    if any(drawn):
+        _dress(axes)
+        if len(metrics) > 1:
+            axes.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.4, labelcolor=INK)
+    else:
+        _say_missing(axes, metrics)
+
+
+def _draw(axes: Axes, log_history: Sequence[dict[str, Any]], key: str, label: str, colour: str) -> bool:
+    training, held_out = Series.of(log_history, key), Series.of(log_history, f"eval_{key}")
+    if training.steps:
+        # A line through very few rows is short or invisible; dots show that there is something.
+        marker = "." if len(training.steps) < 4 else ""
+        axes.plot(training.steps, training.values, color=colour, linewidth=1.7, marker=marker, label=label)
+    if held_out.steps:
+        axes.plot(
+            held_out.steps,
+            held_out.values,
+            linestyle="",
+            marker="o",
+            markersize=6,
+            markerfacecolor="white",
+            markeredgecolor=colour,
+            markeredgewidth=1.6,
+            label="" if training.steps else label,
+            zorder=3,
+        )
+    return bool(training.steps or held_out.steps)
+
+
+def _optimisation_panel(axes: Axes, log_history: Sequence[dict[str, Any]]) -> None:
+    """The learning rate on the left scale; on the right one the gradient norm, or else the speed."""
+    learning_rate = Series.of(log_history, "learning_rate")
+    others = [("grad_norm", "gradient norm"), ("tokens_per_second", "tokens per second")]
+    drawable = [(Series.of(log_history, key), label) for key, label in others]
+    other, other_label = next(((series, label) for series, label in drawable if series.steps), (None, ""))
+    scales: list[tuple[Series, str, str]] = []
+    if learning_rate.steps:
+        scales.append((learning_rate, "learning rate", BLUE))
+    if other is not None:
+        scales.append((other, other_label, VERMILION))
+
+    names = " and ".join(label for _, label, _ in scales)
+    axes.set_title(names[:1].upper() + names[1:] or "Learning rate", loc="left", fontsize=11.5, color=INK)
+    if not scales:
+        _say_missing(axes, {"learning_rate": ("", ""), "grad_norm": ("", ""), "tokens_per_second": ("", "")})
+        return
+    for number, (series, label, colour) in enumerate(scales):
+        scale = axes if number == 0 else axes.twinx()
+        marker = "." if len(series.steps) < 4 else ""
+        scale.plot(series.steps, series.values, color=colour, linewidth=1.7 - 0.5 * number, marker=marker)
+        _dress(scale, grid=number == 0)
+        scale.set_ylim(bottom=0)
+        scale.set_ylabel(label, color=colour)
+        scale.tick_params(axis="y", labelcolor=colour)
+        if label == "learning rate":
+            # Plain numbers: a common factor above the scale would push the title up and be overlooked.
+            scale.yaxis.set_major_formatter("{x:g}")
+
+
+def _reference(axes: Axes, value: float, text: str) -> None:
+    """A thin labelled line at the score of a model that knows nothing."""
+    if not axes.has_data():
+        return
+    axes.axhline(value, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
+    _note(axes, value, text)
+    low, high = axes.get_ylim()
+    axes.set_ylim(low, max(high, value + 0.1 * (value - low)))
+
+
+def _note(axes: Axes, value: float, text: str, *, below: bool = False) -> None:
+    """A small text at the right edge, just above or below the height `value`."""
+    axes.annotate(
+        text,
+        (0.985, value),
+        xycoords=("axes fraction", "data"),
+        xytext=(0, -4 if below else 4),
+        textcoords="offset points",
+        ha="right",
+        va="top" if below else "bottom",
+        fontsize=9,
+        color=GREY,
+    )
+
+
+def _base_rate(axes: Axes, log_history: Sequence[dict[str, Any]]) -> None:
+    """The loss of a discriminator that knows how many tokens are swapped, but not which: the one to get below."""
+    if not axes.has_data():
+        return
+    shares = Series.of(log_history, "replaced_fraction")
+    if not shares.steps:
+        shares = Series.of(log_history, "eval_replaced_fraction")
+    if len(shares.steps) < 2:
+        return
+    losses = [binary_entropy(share) for share in shares.values]
+    axes.plot(shares.steps, losses, color=GREY, linewidth=1.3, linestyle=":", zorder=1)
+    _note(axes, math.log(2), "dotted: knowing only how many are swapped", below=True)
+
+
+def binary_entropy(share: float) -> float:
+    """Cross-entropy, in nats, of always answering with the true share of positives.
+
+    >>> binary_entropy(0.0), round(binary_entropy(0.5), 6)
+    (0.0, 0.693147)
+    """
+    return sum(-p * math.log(p) for p in (share, 1 - share) if p > 0)
+
+
+def _say_missing(axes: Axes, metrics: dict[str, tuple[str, str]]) -> None:
+    """A panel without data says so, and which keys it looked for."""
+    axes.set_axis_off()
+    text = "not logged in this run:\n" + "\n".join(metrics)
+    axes.text(0.5, 0.5, text, ha="center", va="center", fontsize=10, color=GREY, transform=axes.transAxes)
+
+
+def _dress(axes: Axes, *, grid: bool = True) -> None:
+    axes.spines[["top", "left", "right"]].set_visible(False)
+    axes.spines["bottom"].set_color(GREY)
+    if grid:
+        axes.grid(axis="y", color=GRID, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(length=0, labelcolor=INK, labelsize=9.5)
+    axes.tick_params(axis="x", length=3, color=GREY)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))

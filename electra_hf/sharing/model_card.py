@@ -1,0 +1,141 @@
+"""The README.md of a pre-trained model: what it is, what it saw, how good it is at its own task, how to load it.
+
+Written from facts that the run knows, so that a card can be made at every save. A fact that is not known leaves its
+line out: a card says nothing that nobody measured. Facts are values, not prose; the prose is here, once.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TypedDict
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from electra_hf.sharing.tables import metric_rows
+
+TAGS = ["electra", "replaced-token-detection", "pretraining"]
+
+
+class ModelCardFacts(TypedDict, total=False):
+    """What a run can tell about its model; every key may be absent."""
+
+    name: str  # the heading, and the name in the loading example, such as "my-name/electra-small-et"
+    corpora: list[str]  # names for people; those of the form "owner/name" are also linked as data sets of the Hub
+    language: str | list[str]  # ISO 639 codes
+    license: str  # an identifier of the Hub, such as "apache-2.0"
+    tokenizer: str  # such as "WordPiece, lower-case"
+    vocab_size: int
+    max_length: int
+    discriminator: str  # the architecture in words, such as "12 layers, hidden size 256, 4 heads"
+    discriminator_parameters: int
+    generator: str
+    generator_parameters: int
+    command: str  # the command line that trains this model
+    steps: int
+    tokens_seen: int
+    hardware: str
+    results: Mapping[str, object]  # the contents of eval_results.json
+
+
+def write_model_card(folder: str | Path, facts: ModelCardFacts) -> Path:
+    """Write `README.md` into a model folder, with the metadata that the Hub reads.
+
+    Args:
+        folder: The model folder; it is created if need be.
+        facts: What is known about the model.
+
+    Returns:
+        The path of the card.
+    """
+    path = Path(folder) / "README.md"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hub_datasets = [
+        name for name in facts.get("corpora", []) if name.count("/") == 1 and not name.startswith((".", "/"))
+    ]
+    data = ModelCardData(
+        library_name="transformers",
+        tags=TAGS,
+        language=facts.get("language"),
+        license=facts.get("license"),
+        datasets=hub_datasets or None,
+    )
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts, Path(folder).name)}").save(path)
+    return path
+
+
+def _body(facts: ModelCardFacts, folder_name: str) -> str:
+    name = facts.get("name", folder_name)
+    sections = [
+        f"# {name}\n\n"
+        "A text encoder pre-trained from scratch as in ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a "
+        "text, and this model, the discriminator, learns to tell which ones. "
+        "It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        _bullets(facts),
+        _training(facts),
+        _evaluation(facts),
+        _loading(name),
+        _limitations(facts),
+    ]
+    return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _bullets(facts: ModelCardFacts) -> str:
+    lines = [
+        ("Trained on", ", ".join(facts.get("corpora", []))),
+        ("Tokenizer", _joined(facts.get("tokenizer"), _count(facts.get("vocab_size"), "tokens"))),
+        (
+            "Discriminator",
+            _joined(facts.get("discriminator"), _count(facts.get("discriminator_parameters"), "parameters")),
+        ),
+        ("Generator", _joined(facts.get("generator"), _count(facts.get("generator_parameters"), "parameters"))),
+        ("Longest input", _count(facts.get("max_length"), "tokens")),
+        ("Tokens seen", _joined(_count(facts.get("tokens_seen"), ""), _count(facts.get("steps"), "steps"))),
+        ("Hardware", facts.get("hardware", "")),
+    ]
+    return "\n".join(f"- **{label}**: {value}" for label, value in lines if value)
+
+
+def _count(number: int | None, unit: str) -> str:
+    return "" if number is None else f"{number:,} {unit}".strip()
+
+
+def _joined(*parts: str | None) -> str:
+    return ", ".join(part for part in parts if part)
+
+
+def _training(facts: ModelCardFacts) -> str:
+    command = facts.get("command")
+    return f"## Training\n\n```bash\n{command}\n```" if command else ""
+
+
+def _evaluation(facts: ModelCardFacts) -> str:
+    rows = metric_rows(facts.get("results", {}))
+    if not rows:
+        return ""
+    table = ["| on held-out text | | |", "|---|---:|---|"]
+    table += [f"| {name.strip()} | {value} | {meaning} |" for name, value, meaning in rows]
+    return "## Evaluation\n\n" + "\n".join(table)
+
+
+def _loading(name: str) -> str:
+    return (
+        "## Use\n\n```python\nfrom transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer\n\n"
+        f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n'
+        f'encoder = AutoModel.from_pretrained("{name}")\n'
+        f'generator = AutoModelForMaskedLM.from_pretrained("{name}", subfolder="generator")\n```'
+    )
+
+
+def _limitations(facts: ModelCardFacts) -> str:
+    measured = (
+        "The numbers above are about its own pre-training task"
+        if metric_rows(facts.get("results", {}))
+        else "No evaluation is recorded here"
+    )
+    return (
+        "## Limitations\n\n"
+        f"{measured}; how well it does on another task is known only after fine-tuning on it. The detection scores of "
+        "two models can be compared only if their generators are the same: a better generator makes better fakes. "
+        "The model knows the language, the topics and the biases of the text listed above and has not been checked "
+        "for harmful ones. It writes no text, and its suspicion of a token is no judgement of grammar or of truth."
+    )
