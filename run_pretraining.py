@@ -1,0 +1,162 @@
+"""Pre-train an ELECTRA on any text.
+
+    accelerate launch run_pretraining.py --config configs/pretraining/electra-small.yaml
+
+Every option can stand in the YAML file or on the command line, which wins; --help lists them.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from transformers import ElectraConfig, set_seed
+
+from electra_hf.corpora import Corpus, Limited, hold_out, open_corpora
+from electra_hf.errors import run_script
+from electra_hf.sharing.curves import plot_training_curves
+from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
+from electra_hf.sharing.samples import write_samples
+from electra_hf.tokens.blocks import BlockDataset
+from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
+from electra_hf.training import (
+    ConfigArgumentParser,
+    DataArguments,
+    ModelArguments,
+    PretrainingArguments,
+    ReplacedTokenDetectionTrainer,
+)
+from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
+from electra_hf.training.health import HealthCallback
+from electra_hf.training.metrics import unigram_accuracy
+from electra_hf.training.setup import build_model, open_blocks, open_tokenizer, start_logging
+
+# Held-out documents that are prepared when the corpus itself is only streamed.
+STREAMED_VALIDATION_DOCUMENTS = 1_000
+
+
+def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int) -> tuple[Corpus, Corpus | None]:
+    """Training and evaluation documents, which never overlap."""
+    reading: dict[str, Any] = {
+        "text_column_name": data_args.text_column_name,
+        "document_separator": data_args.document_separator,
+        "encoding": data_args.encoding,
+        "encoding_errors": data_args.encoding_errors,
+    }
+    corpus = open_corpora(
+        dataset_name=data_args.dataset_name,
+        dataset_config_name=data_args.dataset_config_name,
+        train_file=data_args.train_file,
+        corpus=data_args.corpus,
+        corpus_weights=data_args.corpus_weights,
+        stopping_strategy=data_args.stopping_strategy,
+        streaming=data_args.streaming,
+        cache_dir=model_args.cache_dir,
+        seed=seed,
+        **reading,
+    )
+    if data_args.validation_file:
+        return corpus, open_corpora(train_file=data_args.validation_file, **reading)
+    if not data_args.validation_split_percentage:
+        return corpus, None
+    train, validation = hold_out(corpus, data_args.validation_split_percentage, seed)
+    return train, Limited(validation, STREAMED_VALIDATION_DOCUMENTS) if data_args.streaming else validation
+
+
+def main() -> None:
+    parser = ConfigArgumentParser((ModelArguments, DataArguments, PretrainingArguments), description=__doc__)
+    model_args, data_args, args = parser.parse()
+    start_logging(args)
+    checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
+    output_dir = Path(args.output_dir)
+    if args.should_save:
+        claim_output_dir(output_dir, resume=bool(args.resume_from_checkpoint))
+        parser.write_settings(output_dir / "pretraining_config.yaml")
+    set_seed(args.seed)
+
+    train_corpus, eval_corpus = open_corpus(data_args, model_args, args.seed)
+    tokenizer = open_tokenizer(model_args, data_args, train_corpus, checkpoint, args.should_log)
+    train_blocks = open_blocks(train_corpus, tokenizer, data_args, args, split="train") if args.do_train else None
+    eval_blocks = None
+    if eval_corpus is not None and args.do_eval:
+        eval_blocks = open_blocks(eval_corpus, tokenizer, data_args, args, split="validation")
+
+    model = build_model(model_args, data_args, tokenizer)
+    trainer = ReplacedTokenDetectionTrainer(
+        model=model,
+        args=args,
+        train_dataset=train_blocks,
+        eval_dataset=eval_blocks,
+        data_collator=DataCollatorForReplacedTokenDetection(
+            tokenizer=tokenizer,
+            mlm_probability=data_args.mlm_probability,
+            mask_replace_prob=data_args.mask_replace_prob,
+            random_replace_prob=data_args.random_replace_prob,
+            seed=args.seed,
+            always_attention_mask=data_args.streaming,
+        ),
+        processing_class=tokenizer,
+        callbacks=[
+            HealthCallback(
+                vocab_size=model.config.vocab_size,
+                mask_fraction=data_args.mlm_probability,
+                fresh=checkpoint is None and not model_args.model_name_or_path,
+            )
+        ],
+    )
+
+    if args.do_train:
+        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.save_model()
+        trainer.log_metrics("train", result.metrics)
+        trainer.save_metrics("train", result.metrics)
+        trainer.save_state()
+    metrics = {}
+    if eval_blocks is not None:
+        metrics = trainer.evaluate()
+        if isinstance(train_blocks, BlockDataset) and isinstance(eval_blocks, BlockDataset):
+            metrics["eval_unigram_accuracy"] = unigram_accuracy(
+                train_blocks.token_counts(), eval_blocks.token_counts(), tokenizer.all_special_ids
+            )
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics)
+    if trainer.is_world_process_zero():
+        if eval_corpus is not None:
+            write_samples(eval_corpus.documents(), output_dir)
+        if trainer.state.log_history:
+            plot_training_curves(
+                trainer.state.log_history,
+                output_dir / "training_curves.png",
+                title=output_dir.name,
+                vocab_size=model.config.vocab_size,
+            )
+        write_model_card(output_dir, describe_run(trainer, train_corpus, metrics))
+    if args.push_to_hub:
+        trainer.push_to_hub()
+    trainer.accelerator.end_training()
+
+
+def describe_run(trainer: ReplacedTokenDetectionTrainer, corpus: Corpus, metrics: dict[str, float]) -> ModelCardFacts:
+    """What the model card says about the run."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    generator, discriminator = model.config.encoders
+    return ModelCardFacts(
+        name=trainer.args.hub_model_id or str(trainer.args.output_dir),
+        corpora=[corpus.name],
+        vocab_size=discriminator.vocab_size,
+        max_length=discriminator.max_position_embeddings,
+        discriminator=describe_encoder(discriminator),
+        discriminator_parameters=model.discriminator.num_parameters(),
+        generator=describe_encoder(generator),
+        generator_parameters=model.generator.num_parameters(),
+        command="accelerate launch run_pretraining.py --config pretraining_config.yaml",
+        steps=trainer.state.global_step,
+        results=metrics,
+    )
+
+
+def describe_encoder(config: ElectraConfig) -> str:
+    """Sizes in words."""
+    return f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads"
+
+
+if __name__ == "__main__":
+    run_script(main)

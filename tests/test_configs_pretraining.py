@@ -1,0 +1,71 @@
+"""Every recipe parses, builds the model it promises, and states the paper's values."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.tokens.masking import slots
+from electra_hf.training import ConfigArgumentParser, DataArguments, ModelArguments, PretrainingArguments
+from electra_hf.training.setup import build_model
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "pretraining"
+# parameters of the discriminator (M), generator hidden size and heads, slots, learning rate, tokens a step
+PAPER = {
+    "electra-small": (13.5, 64, 1, 19, 5e-4, 128 * 128),
+    "electra-small-plus-plus": (13.5, 64, 1, 77, 5e-4, 128 * 512),
+    "electra-base": (109, 256, 4, 77, 2e-4, 256 * 512),
+    "electra-large": (334, 256, 4, 128, 2e-4, 2048 * 512),
+}
+
+
+class Vocabulary:
+    """Stands for a tokenizer of BERT's size, which the model only asks for its length and its padding."""
+
+    pad_token_id = 0
+
+    def __init__(self, size: int):
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.size
+
+
+def parse(path: Path, tmp_path: Path) -> tuple:
+    parser = ConfigArgumentParser((ModelArguments, DataArguments, PretrainingArguments))
+    return parser.parse(["--config", str(path), "--output_dir", str(tmp_path), "--bf16", "false"])
+
+
+def test_all_recipes_are_known():
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PAPER, "demo"}
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipe_builds_its_model(path, tmp_path):
+    model_args, data_args, args = parse(path, tmp_path)
+    with torch.device("meta"):
+        model = build_model(model_args, data_args, Vocabulary(30522))
+    assert isinstance(model, ElectraForReplacedTokenDetection)
+    assert args.optim == "adamw_paper"
+    assert args.max_steps > 0
+    if path.stem not in PAPER:
+        return
+    millions, hidden, heads, k, learning_rate, tokens = PAPER[path.stem]
+    generator, discriminator = model.config.encoders
+    assert model.discriminator.num_parameters() / 1e6 == pytest.approx(millions, rel=0.02)
+    assert (generator.hidden_size, generator.num_attention_heads) == (hidden, heads)
+    assert generator.num_hidden_layers == discriminator.num_hidden_layers
+    assert slots(data_args.max_seq_length, data_args.mlm_probability) == k
+    assert (args.learning_rate, args.warmup_steps, args.lr_scheduler_type) == (learning_rate, 10_000, "paper_linear")
+    devices = 8 if path.stem in ("electra-base", "electra-large") else 1
+    rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * devices
+    assert rows * data_args.max_seq_length == tokens
+
+
+@pytest.mark.parametrize("path", sorted(CONFIGS.glob("electra-*.yaml")), ids=lambda path: path.stem)
+def test_every_line_of_a_paper_recipe_is_an_option(path):
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert settings["bf16"] is True
+    assert settings["mask_replace_prob"] == 0.85
