@@ -27,7 +27,7 @@ from electra_hf.training import (
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
-from electra_hf.training.setup import build_model, open_blocks, open_tokenizer, start_logging
+from electra_hf.training.setup import build_model, corpus_names, open_blocks, open_tokenizer, start_logging
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
 STREAMED_VALIDATION_DOCUMENTS = 1_000
@@ -73,11 +73,14 @@ def main() -> None:
     set_seed(args.seed)
 
     train_corpus, eval_corpus = open_corpus(data_args, model_args, args.seed)
-    tokenizer = open_tokenizer(model_args, data_args, train_corpus, checkpoint, args.should_log)
+    tokenizer = open_tokenizer(model_args, data_args, args, train_corpus, checkpoint)
     train_blocks = open_blocks(train_corpus, tokenizer, data_args, args, split="train") if args.do_train else None
     eval_blocks = None
     if eval_corpus is not None and args.do_eval:
         eval_blocks = open_blocks(eval_corpus, tokenizer, data_args, args, split="validation")
+    if eval_corpus is not None and args.should_save:
+        # Before training: if nothing was held out, this is the time to say so.
+        write_samples(eval_corpus.documents(), output_dir)
 
     model = build_model(model_args, data_args, tokenizer)
     trainer = ReplacedTokenDetectionTrainer(
@@ -106,9 +109,9 @@ def main() -> None:
     if args.do_train:
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model()
-        trainer.log_metrics("train", result.metrics)
-        trainer.save_metrics("train", result.metrics)
-        trainer.save_state()
+        if trainer.trained_steps:
+            trainer.log_metrics("train", result.metrics)
+            trainer.save_metrics("train", result.metrics)
     metrics = {}
     if eval_blocks is not None:
         metrics = trainer.evaluate()
@@ -118,9 +121,8 @@ def main() -> None:
             )
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics)
+    trainer.save_state()
     if trainer.is_world_process_zero():
-        if eval_corpus is not None:
-            write_samples(eval_corpus.documents(), output_dir)
         if trainer.state.log_history:
             plot_training_curves(
                 trainer.state.log_history,
@@ -128,19 +130,21 @@ def main() -> None:
                 title=output_dir.name,
                 vocab_size=model.config.vocab_size,
             )
-        write_model_card(output_dir, describe_run(trainer, train_corpus, metrics))
+        write_model_card(output_dir, describe_run(trainer, corpus_names(data_args), metrics))
     if args.push_to_hub:
         trainer.push_to_hub()
     trainer.accelerator.end_training()
 
 
-def describe_run(trainer: ReplacedTokenDetectionTrainer, corpus: Corpus, metrics: dict[str, float]) -> ModelCardFacts:
+def describe_run(
+    trainer: ReplacedTokenDetectionTrainer, corpora: list[str], metrics: dict[str, float]
+) -> ModelCardFacts:
     """What the model card says about the run."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     generator, discriminator = model.config.encoders
     return ModelCardFacts(
         name=trainer.args.hub_model_id or str(trainer.args.output_dir),
-        corpora=[corpus.name],
+        corpora=corpora,
         vocab_size=discriminator.vocab_size,
         max_length=discriminator.max_position_embeddings,
         discriminator=describe_encoder(discriminator),

@@ -47,6 +47,11 @@ _OS_HINTS = {
 }
 
 
+def is_storage_error(error: OSError) -> bool:
+    """Whether the disk or its permissions are the cause, and not a bug: the user can do something about it."""
+    return error.errno in _OS_HINTS
+
+
 def explain_os_error(error: OSError, what: str | Path) -> str:
     """One sentence for a failed file operation: what was touched, what the system said, and the way out."""
     hint = _OS_HINTS.get(error.errno or 0)
@@ -60,3 +65,8 @@ def run_script(main: Callable[[], int | None]) -> None:
     except ElectraHfError as error:
         sys.stderr.write(f"error: {error}\n")
         sys.exit(error.exit_code)
+    except OSError as error:
+        if not is_storage_error(error):
+            raise
+        sys.stderr.write(f"error: {explain_os_error(error, error.filename or 'writing a file')}\n")
+        sys.exit(1)

@@ -2,7 +2,7 @@
 
 transformers draws N(0, 0.02) for every linear layer. The reference draws a truncated normal (cut at two standard
 deviations) everywhere, except for the projection of the embeddings and the output of the RTD head, which get
-TensorFlow's default for dense layers: glorot uniform (model/modeling.py; reference notes 3.3).
+TensorFlow's default for dense layers: glorot uniform (model/modeling.py).
 """
 
 import torch

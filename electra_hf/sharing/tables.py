@@ -4,6 +4,7 @@ A number such as `rtd_auc 0.93` says nothing to a newcomer, and `0.91` for the s
 than it seems, because nine tokens in ten are original anyway. So each metric comes with one line on what it is.
 """
 
+import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -37,13 +38,15 @@ METRICS = (
 def metric_rows(results: Mapping[str, object]) -> list[tuple[str, str, str]]:
     """Name, value and meaning of every known metric in `results`, whether or not its key begins with `eval_`.
 
+    What could not be measured (NaN: the precision of a model that suspects nothing) has no row.
+
     >>> metric_rows({"eval_rtd_recall": 0.5, "epoch": 1.0})
     [('detection recall', '50.0%', 'swapped tokens that were suspected')]
     """
     rows = []
     for metric in METRICS:
         value = results.get(f"eval_{metric.key}", results.get(metric.key))
-        if isinstance(value, int | float):
+        if isinstance(value, int | float) and math.isfinite(value):
             rows.append((metric.name, format(value, metric.format), metric.meaning))
     return rows
 

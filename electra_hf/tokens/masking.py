@@ -1,6 +1,6 @@
 """Which positions are masked and by what: pure functions of (seed, epoch, sample, position), and the data collator.
 
-The rules are the reference's (google-research/electra, pretrain/pretrain_helpers.py; reference, section 3.2) with one
+The rules are the reference's (google-research/electra, pretrain/pretrain_helpers.py) with one
 difference: positions are drawn without replacement. The reference draws with replacement, which masks 17.7 distinct
 positions out of 19 and counts the doubles twice. DeBERTa's exclusion of [UNK] is left out: [UNK] can be masked.
 
@@ -117,7 +117,7 @@ def replace_tokens(
 
 @dataclass
 class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
-    """Examples -> the masked batch that the generator sees (reference, section 3.2).
+    """Examples -> the masked batch that the generator sees.
 
     Takes the examples of `BlockDataset` and `StreamingBlocks`, whose mask is a function of (seed, epoch, sample).
     Other examples can be id lists or dicts with `input_ids`, of unequal length, padded (`attention_mask`) and in

@@ -4,7 +4,7 @@ A *document* is a sequence of lines (sentences or paragraphs), and a line is a s
 tokens. Two packers share that input:
 
 * `pack_full` fills every block to the brim, across sentences and documents: no padding but in the last block.
-* `pack_electra` builds the examples of google-research/electra (build_pretraining_dataset.py; reference, section 3.7):
+* `pack_electra` builds the examples of google-research/electra (build_pretraining_dataset.py):
   two segments of about equal length out of one document, sometimes a single one, sometimes a short one.
 
 The reference throws away what does not fit an example once it is trimmed, a few tokens out of every block, and all
@@ -125,7 +125,7 @@ def pack_electra(
     short_probability: float = 0.05,
     overflow: Overflow = "carry",
 ) -> PackedBlocks:
-    """Build the examples of google-research/electra's build_pretraining_dataset.py (reference, section 3.7).
+    """Build the examples of google-research/electra's build_pretraining_dataset.py.
 
     Lines of one document are gathered until they hold the target number of tokens, then divided into two segments,
     trimmed to the block, and written as [CLS] A [SEP] B [SEP]. The target is `max_length`, or now and then a random
@@ -194,7 +194,7 @@ def _check_length(max_length: int) -> None:
 def _divide(
     lines: list[Span], first_target: int, rng: random.Random, *, contiguous: bool
 ) -> tuple[list[Span], list[Span]]:
-    """Give each line to the first or the second segment (reference, 3.7 rule 2)."""
+    """Give each line to the first or the second segment, as the reference does."""
     first, second = [lines[0]], []
     size = lines[0][1] - lines[0][0]
     for index in range(1, len(lines)):

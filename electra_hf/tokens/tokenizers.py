@@ -120,7 +120,7 @@ def _learn(
         raise TokenizerError(
             f"a vocabulary of {vocab_size} tokens cannot hold the {len(SPECIAL_TOKENS)} special tokens and the "
             f"{len(alphabet)} characters of this corpus, inside and at the start of words: ask for at least "
-            f"{smallest} tokens (--vocab_size), or keep fewer characters (--limit_alphabet, now {limit_alphabet})"
+            f"{smallest} tokens with --vocab_size"
         )
     # Given as special tokens, the alphabet has fixed numbers, and so ties between pairs are broken the same way
     # every time.
@@ -267,7 +267,7 @@ def check_tokenizer(tokenizer: PreTrainedTokenizerBase) -> None:
         raise TokenizerError(
             f"{tokenizer.name_or_path or 'the tokenizer'} has no {names}: replaced-token detection masks tokens and "
             "wraps each block in [CLS] and [SEP]. Add them with tokenizer.add_special_tokens and save it, or train "
-            "one with `electra-hf tokenizer`"
+            "one with --train_tokenizer"
         )
 
 

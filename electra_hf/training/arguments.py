@@ -55,8 +55,12 @@ class ModelArguments:
         default=False, metadata={"help": "Train a WordPiece tokenizer on the corpus instead."}
     )
     vocab_size: int = field(default=30522, metadata={"help": "Tokens of a tokenizer trained with --train_tokenizer."})
-    do_lower_case: bool = field(
-        default=True, metadata={"help": "Lower-case the text (for a trained tokenizer or a bare vocab.txt)."}
+    do_lower_case: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Lower-case the text: true or false. Default for --train_tokenizer: true; a bare vocab.txt needs "
+            "the answer; any other tokenizer brings its own."
+        },
     )
     strip_accents: bool = field(
         default=False,

@@ -1,7 +1,7 @@
 """Notice in words what a row of numbers hides: a wrong start, a collapse, a generator that is too strong.
 
 The start values follow from the model (ln V for the generator, ln 2 for the discriminator). The other thresholds are
-ours, set well outside the bands of published runs (late RTD loss 0.13-0.16, AUC 0.88-0.90; reference notes 4.4).
+ours, set well outside the bands of public training logs (late RTD loss 0.13-0.16, AUC 0.88-0.90).
 """
 
 import logging

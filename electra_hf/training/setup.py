@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 import transformers
+from accelerate.utils import broadcast_object_list
 from torch.utils.data import Dataset
 from transformers import AutoConfig, ElectraConfig, PreTrainedTokenizerBase
 
-from electra_hf.errors import CheckpointError, PreparationError, UsageError
+from electra_hf.errors import CheckpointError, ElectraHfError, PreparationError, UsageError
 from electra_hf.models import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionConfig,
@@ -43,19 +44,31 @@ def start_logging(args: PretrainingArguments) -> None:
     logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
     logging.getLogger("electra_hf").setLevel(logging.INFO if args.should_log else logging.WARNING)
     transformers.utils.logging.set_verbosity(args.get_process_log_level())
+    # Reading and writing weights takes a second; its bars would break the training's own.
+    transformers.utils.logging.disable_progress_bar()
+
+
+def corpus_names(data_args: DataArguments) -> list[str]:
+    """What the run reads, for people: names on the Hub as they are, local text without the folders of this machine."""
+    data_sets = [Path(name).name if Path(name).exists() else name for name in data_args.dataset_name]
+    return [*data_sets, *(Path(pattern).name for pattern in data_args.train_file), *data_args.corpus]
 
 
 def open_tokenizer(
-    model_args: ModelArguments, data_args: DataArguments, corpus: Corpus, checkpoint: Path | None, show_progress: bool
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: PretrainingArguments,
+    corpus: Corpus,
+    checkpoint: Path | None,
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of the run: the checkpoint's when resuming, a trained one, or the one that was named.
 
     Args:
         model_args: Names of tokenizer and model, and how a new tokenizer is trained.
         data_args: The length that the tokenizer should know.
+        args: Which process this is.
         corpus: Text for a new tokenizer.
         checkpoint: The folder the run resumes from.
-        show_progress: Draw a progress bar.
 
     Raises:
         UsageError: If no tokenizer was named and none is to be trained.
@@ -66,14 +79,7 @@ def open_tokenizer(
     elif model_args.train_tokenizer:
         if model_args.tokenizer_name:
             raise UsageError("--train_tokenizer and --tokenizer_name exclude each other: leave one out")
-        tokenizer = train_wordpiece(
-            _Documents(corpus),
-            model_args.vocab_size,
-            lowercase=model_args.do_lower_case,
-            strip_accents=model_args.strip_accents,
-            max_length=data_args.max_seq_length,
-            show_progress=show_progress,
-        )
+        tokenizer = _train_tokenizer(model_args, data_args, args, corpus)
     else:
         name = model_args.tokenizer_name or model_args.model_name_or_path or model_args.config_name
         if name is None:
@@ -86,6 +92,29 @@ def open_tokenizer(
         )
     check_tokenizer(tokenizer)
     return tokenizer
+
+
+def _train_tokenizer(
+    model_args: ModelArguments, data_args: DataArguments, args: PretrainingArguments, corpus: Corpus
+) -> PreTrainedTokenizerBase:
+    """One process reads the corpus, and all get the very same tokenizer, or the very same error."""
+    outcome: PreTrainedTokenizerBase | ElectraHfError | None = None
+    if args.process_index == 0:
+        try:
+            outcome = train_wordpiece(
+                _Documents(corpus),
+                model_args.vocab_size,
+                lowercase=model_args.do_lower_case is not False,
+                strip_accents=model_args.strip_accents,
+                max_length=data_args.max_seq_length,
+                show_progress=args.should_log and not args.disable_tqdm,
+            )
+        except ElectraHfError as error:
+            outcome = error
+    received = broadcast_object_list([outcome])[0]
+    if isinstance(received, ElectraHfError):
+        raise received
+    return cast(PreTrainedTokenizerBase, received)
 
 
 class _Documents:
@@ -178,6 +207,9 @@ def build_model(
         "initialization": model_args.initialization,
     }
     if model_args.model_name_or_path:
+        for option in ("config_name", "config_overrides", "generator_config_overrides"):
+            if getattr(model_args, option):
+                raise UsageError(f"--{option} describes a fresh model; --model_name_or_path brings its own sizes")
         model = ElectraForReplacedTokenDetection.from_pretrained(
             model_args.model_name_or_path,
             generator_name_or_path=model_args.generator_name_or_path,

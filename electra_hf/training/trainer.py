@@ -1,6 +1,6 @@
 """A Trainer for the joint loss: two exact denominators, metrics without waiting for the device, plain checkpoints.
 
-What is overridden, and why (transformers 5.15 to 5.23; reference notes on transformers):
+What is overridden, and why (transformers 5.15 to 5.23):
 
 * `_get_num_items_in_batch`: the stock Trainer knows one denominator, the joint loss has two (masked slots and real
   tokens), each global over accumulation steps and processes (transformers#47688 for what happens without).
@@ -10,8 +10,10 @@ What is overridden, and why (transformers 5.15 to 5.23; reference notes on trans
   folder.
 * `create_scheduler`, `floating_point_ops`, `evaluate`, `_save_checkpoint`: the paper's schedule, exact FLOPs,
   throughput that does not count evaluation and saving.
+* `_run_epoch`: a finished run that is resumed stays as it is.
 """
 
+from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -30,6 +32,7 @@ from transformers import (
 from electra_hf.errors import CheckpointError
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionOutput
 from electra_hf.training.arguments import ADAMW_PAPER, PAPER_LINEAR, PretrainingArguments
+from electra_hf.training.checkpoints import explain_save_errors
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
 from electra_hf.training.progress import PretrainingProgressCallback
@@ -96,7 +99,7 @@ class ReplacedTokenDetectionTrainer(Trainer):
         self.train_meter = ReplacedTokenDetectionMeter(args.device)
         self.eval_meter = ReplacedTokenDetectionMeter(args.device)
         self.stopwatch = Stopwatch()
-        self._last_logged_step = 0
+        self._first_step = self._last_logged_step = 0
         self._window_flops = 0
 
     # Loss
@@ -159,6 +162,8 @@ class ReplacedTokenDetectionTrainer(Trainer):
             logs["tokens_per_second"] = tokens / seconds
             logs["teraflops"] = flops / seconds / 1e12
             logs["remaining_seconds"] = seconds / max(1, steps) * (self.state.max_steps - self.state.global_step)
+        if "train_runtime" in logs and not self.trained_steps:
+            return  # it would say that the loss is 0
         super().log(logs, start_time)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -166,10 +171,22 @@ class ReplacedTokenDetectionTrainer(Trainer):
         self.train_meter.state.zero_()
         return super().train(*args, **kwargs)
 
+    @property
+    def trained_steps(self) -> int:
+        """Steps of the last `train`, without those before it resumed."""
+        return self.state.global_step - self._first_step
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        # A run that is resumed where it ended has nothing to do; the stock loop looks only after one step more.
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)
+
     def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._init_training_state(*args, **kwargs)
         # A resumed run starts its first window at the step it resumes from.
-        self._last_logged_step = self.state.global_step
+        self._first_step = self._last_logged_step = self.state.global_step
         self._window_flops = 0
         self.stopwatch.lap()
         return result
@@ -223,14 +240,16 @@ class ReplacedTokenDetectionTrainer(Trainer):
     # Checkpoints
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        with self.stopwatch:
+        folder = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
+        with self.stopwatch, explain_save_errors(folder):
             super()._save_checkpoint(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # training_args.bin would carry the token in clear text, and is uploaded with the model.
         token, self.args.hub_token = self.args.hub_token, None
         try:
-            super()._save(output_dir, state_dict)
+            with explain_save_errors(output_dir or str(self.args.output_dir)):
+                super()._save(output_dir, state_dict)
         finally:
             self.args.hub_token = token
 

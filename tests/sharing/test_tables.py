@@ -1,6 +1,7 @@
 """The table of metrics says each value and what it means."""
 
 import io
+import math
 
 from rich.console import Console
 
@@ -18,7 +19,7 @@ def test_values_are_formatted_for_people():
 
 
 def test_a_value_that_is_no_number_is_left_out():
-    assert metric_rows({"eval_rtd_auc": None, "eval_rtd_loss": "nan?"}) == []
+    assert metric_rows({"eval_rtd_auc": None, "eval_rtd_loss": "nan?", "eval_rtd_precision": math.nan}) == []
 
 
 def test_the_table_fits_a_terminal_of_100_columns():

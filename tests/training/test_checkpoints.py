@@ -26,6 +26,13 @@ def test_resume_finds_the_newest_checkpoint(tmp_path):
     assert resolve_resume(str(tmp_path / "checkpoint-9"), tmp_path) == tmp_path / "checkpoint-9"
 
 
+def test_a_checkpoint_that_was_not_finished_is_passed_over(tmp_path, caplog):
+    whole = make_checkpoint(tmp_path, 9)
+    (make_checkpoint(tmp_path, 10) / "trainer_state.json").unlink()
+    assert resolve_resume("auto", tmp_path) == whole
+    assert "checkpoint-10 is incomplete (no trainer_state.json)" in caplog.text
+
+
 def test_auto_starts_afresh_where_true_refuses(tmp_path):
     assert resolve_resume("auto", tmp_path / "new") is None
     with pytest.raises(CheckpointError, match="holds no checkpoint to resume from"):

@@ -1,0 +1,76 @@
+"""run_pretraining.py in this process, on sixty short documents and a model of a few thousand weights."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from huggingface_hub import constants
+from tiny_script import SCRIPT, TINY, make_documents, run_module
+
+
+@pytest.fixture(scope="session")
+def script() -> ModuleType:
+    """run_pretraining.py as a module."""
+    spec = importlib.util.spec_from_file_location("run_pretraining", SCRIPT)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Hugging Face cache of these tests' own; the library reads the variable when it is imported."""
+    home = tmp_path_factory.mktemp("hf_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(home))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(constants, "HF_HOME", str(home))
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", home / "datasets")
+        yield home
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with sixty documents in two .txt files."""
+    folder = tmp_path_factory.mktemp("corpus")
+    documents = make_documents(60, seed=0)
+    for name, part in (("a.txt", documents[:30]), ("b.txt", documents[30:])):
+        (folder / name).write_text("\n\n".join(part), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def first_run(tmp_path_factory: pytest.TempPathFactory, script: ModuleType, corpus: Path) -> Path:
+    """The output folder of the run that the others continue, repeat or collide with."""
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    done = run_module(script, *TINY, "--do_eval", "--train_file", corpus / "*.txt", "--output_dir", folder)
+    assert done.code == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def run(script: ModuleType):
+    """Run the script with these options."""
+    return lambda *options: run_module(script, *options)
+
+
+@pytest.fixture
+def launch(cache: Path):
+    """Run the script with a launcher in processes of their own; judged by what it writes.
+
+    torch 2.13 with gloo aborts at interpreter exit in about a fifth of runs, after all is written.
+    """
+
+    def start(launcher: list[str], *options: str | Path) -> str:
+        environment = {**os.environ, "HF_HOME": str(cache), "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+        command = [sys.executable, *launcher, str(SCRIPT), *map(str, options)]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
+        return done.stderr
+
+    return start
