@@ -101,7 +101,7 @@ def load(cls: type["ElectraForReplacedTokenDetection"], name_or_path: str | os.P
     generator_source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
     discriminator = _load_half(ElectraForPreTraining, name, **hub, **encoder_kwargs)
     generator = _load_half(ElectraForMaskedLM, generator_name or name, **generator_source, **hub, **encoder_kwargs)
-    settings = {**_load_objective(name, **hub), **overrides}
+    settings = {**load_objective(name, **hub), **overrides}
     config = ReplacedTokenDetectionConfig(
         generator_config=generator.config,
         discriminator_config=discriminator.config,
@@ -111,8 +111,15 @@ def load(cls: type["ElectraForReplacedTokenDetection"], name_or_path: str | os.P
     return cls(config, generator=generator, discriminator=discriminator)
 
 
-def _load_objective(name: str, **hub: Any) -> dict[str, Any]:
-    """rtd_config.json, or {} (the paper's settings) for a pair of encoders that was trained elsewhere."""
+def load_objective(name: str, **hub: Any) -> dict[str, Any]:
+    """The settings of the objective in a folder or Hub repository.
+
+    Returns:
+        The content of `rtd_config.json`; {} (the paper's settings) for encoders that were trained elsewhere.
+
+    Raises:
+        CheckpointError: If the file holds a setting that this version does not know.
+    """
     path = cached_file(name, RTD_CONFIG_NAME, _raise_exceptions_for_missing_entries=False, **hub)
     if path is None:
         return {}

@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError
+from electra_hf.models.checkpoint import load_objective
 
 GENERATOR_FOLDER = "generator"
 # A token is suspected from here on: the discriminator gives "replaced" the better odds.
@@ -56,6 +57,7 @@ class Detector:
     tokenizer: PreTrainedTokenizerBase
     discriminator: ElectraForPreTraining
     generator: PreTrainedModel | None
+    temperature: float = 1.0  # of the generator's samples in pre-training
 
 
 def load_detector(folder_or_hub_id: str | Path) -> Detector:
@@ -90,7 +92,8 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
             f"{name}: no weights for {', '.join(sorted(loading['missing_keys'])[:3])}. A checkpoint fine-tuned for "
             "another task has lost its detection head: give the pre-trained one"
         )
-    return Detector(tokenizer, discriminator.eval(), _load_generator(name))
+    temperature = load_objective(name).get("temperature", 1.0)
+    return Detector(tokenizer, discriminator.eval(), _load_generator(name), temperature)
 
 
 def _check_folder(folder: Path) -> None:
@@ -146,6 +149,7 @@ def corrupt(
     generator: PreTrainedModel | None,
     *,
     mask_probability: float = 0.15,
+    temperature: float = 1.0,
     seed: int = 0,
     max_length: int = 512,
 ) -> list[Corruption]:
@@ -158,6 +162,7 @@ def corrupt(
         tokenizer: The tokenizer of the checkpoint, with a mask token.
         generator: A masked language model over the same vocabulary; None leaves the texts as they are.
         mask_probability: Share of the tokens that are masked, at least one in a text that has any.
+        temperature: Divides the generator's logits; the discriminator knows the swaps of its own pre-training best.
         seed: The same seed gives the same swaps.
         max_length: Longer texts are cut.
 
@@ -172,7 +177,13 @@ def corrupt(
     mask_id = tokenizer.mask_token_id
     return [
         _swap(
-            text, generator, mask_id, tokenizer, mask_probability, torch.Generator().manual_seed(seed * 1_000_003 + i)
+            text,
+            generator,
+            mask_id,
+            tokenizer,
+            mask_probability,
+            temperature,
+            torch.Generator().manual_seed(seed * 1_000_003 + i),
         )
         for i, text in enumerate(encoded)
     ]
@@ -184,6 +195,7 @@ def _swap(
     mask_id: int,
     tokenizer: PreTrainedTokenizerBase,
     mask_probability: float,
+    temperature: float,
     random: torch.Generator,
 ) -> Corruption:
     ordinary = (~text.special).nonzero().flatten()
@@ -198,7 +210,7 @@ def _swap(
     logits[:, tokenizer.all_special_ids] = -torch.inf
     logits[:, len(tokenizer) :] = -torch.inf
     corrupted = text.original_ids.clone()
-    corrupted[positions] = torch.multinomial(logits.softmax(dim=-1), 1, generator=random).flatten()
+    corrupted[positions] = torch.multinomial((logits / temperature).softmax(dim=-1), 1, generator=random).flatten()
     return Corruption(corrupted, text.original_ids, text.special, text.gaps)
 
 
@@ -218,6 +230,7 @@ def detect(
         tokenizer,
         detector.generator,
         mask_probability=mask_probability,
+        temperature=detector.temperature,
         seed=seed,
         max_length=min(config.max_position_embeddings, tokenizer.model_max_length),
     )

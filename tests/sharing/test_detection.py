@@ -1,6 +1,8 @@
 """Corruption and detection: what may be swapped, what the scores are, and what a broken folder says."""
 
+import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -148,3 +150,16 @@ def test_samples_are_lines_and_a_missing_or_empty_file_is_named(tmp_path: Path):
         read_samples(file)
     file.write_text("one\n\n two \n", encoding="utf-8")
     assert read_samples(file) == ["one", "two"]
+
+
+def test_swaps_are_sampled_at_the_temperature_of_pre_training(run_folder):
+    """Near 0 the generator's first guess is always taken, so that two seeds can only differ in what they mask."""
+    assert load_detector(run_folder).temperature == 1.0
+    (run_folder / "rtd_config.json").write_text(json.dumps({"temperature": 1e-6}), encoding="utf-8")
+    detector = load_detector(run_folder)
+    assert detector.temperature == 1e-6
+    texts = ["the cat sat on the mat"] * 40
+    hot = detect(texts, replace(detector, temperature=100.0), mask_probability=1.0)
+    cold = detect(texts, detector, mask_probability=1.0)
+    assert len({tuple(record.piece for record in text) for text in cold}) == 1
+    assert len({tuple(record.piece for record in text) for text in hot}) == 40
