@@ -65,10 +65,10 @@ def diagnose(metrics: Mapping[str, float], progress: float, mask_fraction: float
             "--temperature, or look for repeated text"
         )
     if progress > 0.25 and metrics["rtd_auc"] < 0.55:
-        findings["discriminator collapsed"] = (
-            f"RTD AUC is {metrics['rtd_auc']:.2f} (0.5 is chance): lower --learning_rate, lengthen the warm-up, or "
-            f"start "
-            "again from an earlier checkpoint"
+        findings["discriminator near chance"] = (
+            f"RTD AUC is {metrics['rtd_auc']:.2f} (0.5 is chance). A run of a few thousand steps may be too short, "
+            "since the discriminator starts late. A longer one has collapsed: lower --learning_rate, lengthen the "
+            "warm-up, or start again from an earlier checkpoint"
         )
     return findings
 

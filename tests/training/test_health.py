@@ -24,7 +24,7 @@ def test_a_right_start_passes_and_a_wrong_one_is_explained():
     [
         ({}, 0.5, []),
         ({"rtd_auc": 0.5}, 0.1, []),
-        ({"rtd_auc": 0.5}, 0.5, ["discriminator collapsed"]),
+        ({"rtd_auc": 0.5}, 0.5, ["discriminator near chance"]),
         ({"generator_accuracy": 0.9, "replaced_fraction": 0.01}, 0.5, ["generator too strong"]),
         ({"replaced_fraction": 0.01}, 0.5, ["few replacements"]),
     ],
@@ -45,7 +45,7 @@ def test_each_ailment_is_named_once(tmp_path, caplog):
         log(callback, ill, 600, tmp_path)
         log(callback, ill, 700, tmp_path)
     assert len(caplog.records) == 1
-    assert "Step 600, discriminator collapsed" in caplog.text
+    assert "Step 600, discriminator near chance" in caplog.text
 
 
 def test_nan_stops_the_run(tmp_path):
