@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tqdm.auto import tqdm
-from transformers import ProgressCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers import ProgressCallback, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
 _TRAIN_COLUMNS = (
     ("loss", "loss {:.3f}"),
@@ -44,8 +44,8 @@ def format_logs(logs: Mapping[str, float], step: int) -> str:
     return " | ".join(parts)
 
 
-class PretrainingProgressCallback(ProgressCallback):
-    """transformers' progress bar with readable lines instead of printed dictionaries."""
+class LogLineCallback(TrainerCallback):
+    """One line for each logging event of the main process, without a progress bar (`--disable_tqdm`)."""
 
     def on_log(
         self,
@@ -57,3 +57,7 @@ class PretrainingProgressCallback(ProgressCallback):
     ) -> None:
         if state.is_world_process_zero and logs and ("loss" in logs or "eval_loss" in logs):
             tqdm.write(format_logs(logs, state.global_step))
+
+
+class PretrainingProgressCallback(LogLineCallback, ProgressCallback):
+    """transformers' progress bar, with readable lines instead of printed dictionaries."""

@@ -35,7 +35,7 @@ from electra_hf.training.arguments import ADAMW_PAPER, PAPER_LINEAR, Pretraining
 from electra_hf.training.checkpoints import explain_save_errors
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
-from electra_hf.training.progress import PretrainingProgressCallback
+from electra_hf.training.progress import LogLineCallback, PretrainingProgressCallback
 from electra_hf.training.throughput import Stopwatch, training_flops
 
 _EVALUATION_SEED = 20_20
@@ -94,8 +94,7 @@ class ReplacedTokenDetectionTrainer(Trainer):
         self.add_callback(DatasetEpochCallback)
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
-        if not args.disable_tqdm:
-            self.add_callback(PretrainingProgressCallback)
+        self.add_callback(LogLineCallback if args.disable_tqdm else PretrainingProgressCallback)
         self.train_meter = ReplacedTokenDetectionMeter(args.device)
         self.eval_meter = ReplacedTokenDetectionMeter(args.device)
         self.stopwatch = Stopwatch()
