@@ -259,10 +259,10 @@ class PretrainingArguments(TrainingArguments):
 
     def _check_precision(self) -> None:
         if self.fp16 and self.use_cpu:
-            raise UsageError("fp16 needs a GPU, and this run is on the CPU: leave out --fp16")
+            raise UsageError("fp16 needs a GPU, and this run is on the CPU: use --fp16 false")
         if self.bf16 and self.use_cpu and not cpu_has_bf16():
             raise UsageError(
-                "bf16 was asked for, and this CPU has no bf16 instructions: leave out --bf16 (fp32 is faster)"
+                "bf16 was asked for, and this CPU has no bf16 instructions: use --bf16 false (fp32 is faster there)"
             )
         if self.bf16 and not self.use_cpu and not is_torch_bf16_gpu_available():
             raise UsageError("bf16 was asked for, and this GPU does not have it: use --fp16, or neither for fp32")

@@ -331,7 +331,7 @@ BAD = {
     "option": (tiny_with("--lerning_rate", "1"), 2, ["'--lerning_rate'", "did you mean 'learning_rate'"]),
     "value": (tiny_with("--max_steps", "many"), 2, ["--max_steps", "many"]),
     "YAML key": (unknown_key, 2, ["recipe.yaml", "unknown key 'lerning_rate'", "did you mean 'learning_rate'"]),
-    "fp16": (tiny_with("--fp16"), 2, ["fp16 needs a GPU", "leave out --fp16"]),
+    "fp16": (tiny_with("--fp16"), 2, ["fp16 needs a GPU", "--fp16 false"]),
     "no network": (lambda *_: (*TINY, "--dataset_name", "no/such"), 1, ["no/such", "HF_HUB_OFFLINE"]),
     "no model": (model_out_of_reach, 1, ["google/electra-small-discriminator"]),
     "no corpus": (lambda *_: TINY, 2, ["no training text was named", "--train_file"]),
@@ -367,7 +367,7 @@ def test_bad_input_is_explained(name, run, first_run, cache, tmp_path):
 def test_bf16_where_there_is_none(run, corpus, monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
     done = run(*TINY, "--bf16", "--train_file", corpus, "--output_dir", tmp_path)
-    assert_explained(done, 2, ["no bf16 instructions", "leave out --bf16"])
+    assert_explained(done, 2, ["no bf16 instructions", "--bf16 false"])
 
 
 def test_several_gpus_in_one_process(run, corpus, monkeypatch, tmp_path):
