@@ -27,7 +27,14 @@ from electra_hf.training import (
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
-from electra_hf.training.setup import build_model, corpus_names, open_blocks, open_tokenizer, start_logging
+from electra_hf.training.setup import (
+    build_model,
+    corpus_names,
+    end_processes,
+    open_blocks,
+    open_tokenizer,
+    start_logging,
+)
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
 STREAMED_VALIDATION_DOCUMENTS = 1_000
@@ -133,7 +140,7 @@ def main() -> None:
         write_model_card(output_dir, describe_run(trainer, corpus_names(data_args), metrics))
     if args.push_to_hub:
         trainer.push_to_hub()
-    trainer.accelerator.end_training()
+    end_processes()
 
 
 def describe_run(

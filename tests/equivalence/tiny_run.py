@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from electra_hf.models import (
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import ConfigArgumentParser, PretrainingArguments, ReplacedTokenDetectionTrainer
 from electra_hf.training.checkpoints import resolve_resume
+from electra_hf.training.setup import end_processes
 
 
 @dataclass
@@ -107,8 +107,7 @@ def main() -> None:
     if args.world_size > 1:
         torch.distributed.barrier()
         Path(args.output_dir, f"noise-{args.process_index}.json").write_text(json.dumps(noise))
-    trainer.accelerator.end_training()
-    sys.stdout.flush()
+    end_processes()
 
 
 if __name__ == "__main__":
