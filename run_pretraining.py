@@ -12,13 +12,13 @@ from transformers import ElectraConfig, set_seed
 
 from electra_hf.corpora import Corpus, Limited, hold_out, open_corpora
 from electra_hf.errors import run_script
+from electra_hf.parser import ConfigArgumentParser
 from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
 from electra_hf.sharing.samples import write_samples
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
-    ConfigArgumentParser,
     DataArguments,
     ModelArguments,
     PretrainingArguments,

@@ -7,8 +7,9 @@ import torch
 import yaml
 
 from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import slots
-from electra_hf.training import ConfigArgumentParser, DataArguments, ModelArguments, PretrainingArguments
+from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
 from electra_hf.training.setup import build_model
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "pretraining"

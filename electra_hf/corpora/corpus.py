@@ -4,30 +4,37 @@ A corpus is a name, a stream of documents that can be read again and again, and 
 content. A document is a `str` whose lines are its sentences or paragraphs, in order; it is never empty or white space
 only, and never longer than `MAX_DOCUMENT_CHARACTERS`, so whoever reads one works in bounded memory.
 
-Everything here is pure: order and membership depend on the seed and on the position of a document, not on state.
+Everything here is pure: order and membership depend on the seed and on the text, not on state.
 """
 
+import hashlib
+import logging
 import math
 from abc import ABC, abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import accumulate, islice
 from typing import Any
 
 import numpy as np
 
+from electra_hf.corpora.parts import MAX_DOCUMENT_CHARACTERS, Converter, Part, SkippedRecord, documents_of
 from electra_hf.errors import CorpusError, UsageError
 
-MAX_DOCUMENT_CHARACTERS = 2**24
 STOPPING_STRATEGIES = ("first_exhausted", "all_exhausted", "all_exhausted_without_replacement")
 
 _WORD = 2**64 - 1
+_NAMED_SKIPPED_RECORDS = 20
+
+logger = logging.getLogger(__name__)
 
 
 class Corpus(ABC):
     """A named, repeatable stream of documents.
 
-    A subclass yields its texts from `_texts`; `documents` makes them keep the promises of the module's docstring.
+    A subclass says what its parts are, or, if it cannot be divided, yields its texts from `_texts`.
 
     Attributes:
         name: Short name for messages, logs and the model card.
@@ -42,27 +49,65 @@ class Corpus(ABC):
         Two equal descriptions mean the same documents in the same order, so that prepared data may be reused.
         """
 
-    @abstractmethod
+    def parts(self) -> list[Part]:
+        """The parts that the corpus consists of: together they hold its documents, each one once."""
+        return [Part(self.name, self._texts)]
+
     def _texts(self) -> Iterator[str]:
-        """Texts of one pass; they may be empty or oversized."""
+        """Texts of one pass over a corpus of a single part; they may be empty or oversized."""
+        raise AssertionError(f"{type(self).__name__} must define parts or _texts")
 
     def documents(self) -> Iterator[str]:
         """Yield the documents of one fresh pass, the same ones in the same order at every call.
+
+        Records that cannot be converted are left out with a warning that names them.
 
         Raises:
             CorpusError: Text that cannot be read, or a pass that ended without a single document.
         """
         found = False
-        for text in self._texts():
-            for piece in pieces(text):
-                if piece and not piece.isspace():
-                    found = True
-                    yield piece
+        skipped = 0
+        for part in self.parts():
+            for record in part.records():
+                try:
+                    for document in documents_of(record, part.convert):
+                        found = True
+                        yield document
+                except SkippedRecord as reason:
+                    skipped += 1
+                    if skipped <= _NAMED_SKIPPED_RECORDS:
+                        logger.warning("Left out: %s", reason)
+        if skipped > _NAMED_SKIPPED_RECORDS:
+            logger.warning("%s: %d records were left out; the first ones are named above", self.name, skipped)
         if not found:
-            raise CorpusError(self._explain_nothing_found())
+            raise CorpusError(self.explain_nothing_found())
 
-    def _explain_nothing_found(self) -> str:
+    def explain_nothing_found(self) -> str:
+        """What to tell a user when a whole pass gave no document."""
         return f"{self.name}: it holds no text, every document is empty: check the data and the options that select it"
+
+
+class Converted(Corpus):
+    """A corpus whose texts go through one more pure function, such as a sentence splitter.
+
+    Args:
+        corpus: The texts.
+        convert: From one text to texts; can be pickled.
+        identity: What the function is and how it is set, as JSON values, for `describe`.
+    """
+
+    def __init__(self, corpus: Corpus, convert: Converter, identity: dict[str, Any]) -> None:
+        self.corpus = corpus
+        self.convert = convert
+        self.identity = identity
+        self.name = corpus.name
+
+    def describe(self) -> dict[str, Any]:
+        """The description of the corpus, and the identity of the function."""
+        return {"kind": "converted", "corpus": self.corpus.describe(), "conversion": self.identity}
+
+    def parts(self) -> list[Part]:
+        return [part.then(self.convert) for part in self.corpus.parts()]
 
 
 class Interleaved(Corpus):
@@ -110,8 +155,12 @@ class Interleaved(Corpus):
         self.seed = seed
         self.name = " + ".join(corpus.name for corpus in corpora)
 
+    def with_corpora(self, corpora: Sequence[Corpus]) -> "Interleaved":
+        """Other corpora, mixed in the same way."""
+        return Interleaved(corpora, self.weights, self.stopping_strategy, self.seed)
+
     def describe(self) -> dict[str, Any]:
-        """The descriptions of all parts, and how they are mixed."""
+        """The descriptions of all corpora, and how they are mixed."""
         return {
             "kind": "interleaved",
             "corpora": [corpus.describe() for corpus in self.corpora],
@@ -120,7 +169,18 @@ class Interleaved(Corpus):
             "seed": self.seed,
         }
 
-    def _texts(self) -> Iterator[str]:
+    def parts(self) -> list[Part]:
+        """The parts of all corpora if each document is yielded once; otherwise a single one, in the order of draws."""
+        if self.stopping_strategy == "all_exhausted_without_replacement":
+            return [part for corpus in self.corpora for part in corpus.parts()]
+        return [Part(self.name, self.documents)]
+
+    def documents(self) -> Iterator[str]:
+        """Yield the documents in the order of the draws; `parts` have another order.
+
+        Raises:
+            CorpusError: A corpus cannot be read or holds no document.
+        """
         random = np.random.default_rng(self.seed)
         streams = [corpus.documents() for corpus in self.corpora]
         # One document is read ahead of each corpus, so that its end is known as soon as its last one was handed on.
@@ -168,14 +228,18 @@ class HeldOut(Corpus):
             "validation": self.validation,
         }
 
-    def _texts(self) -> Iterator[str]:
-        key = splitmix64(self.seed & _WORD)
-        threshold = self.percentage / 100 * 2**64
-        for index, document in enumerate(self.corpus.documents()):
-            if (splitmix64(key ^ index) < threshold) == self.validation:
-                yield document
+    def parts(self) -> list[Part]:
+        return [replace(part, records=partial(self._records, part)) for part in self.corpus.parts()]
 
-    def _explain_nothing_found(self) -> str:
+    def _records(self, part: Part) -> Iterator[str]:
+        key = (self.seed & _WORD).to_bytes(8, "little")
+        threshold = self.percentage / 100 * 2**64
+        for record in part.records():
+            digest = hashlib.blake2b(record.encode("utf-8", "surrogatepass"), digest_size=8, key=key).digest()
+            if (int.from_bytes(digest, "little") < threshold) == self.validation:
+                yield record
+
+    def explain_nothing_found(self) -> str:
         side = "validation" if self.validation else "training"
         return (
             f"{self.corpus.name}: holding out {self.percentage:g} % of it leaves no document for {side}: change the "
@@ -208,7 +272,8 @@ class Limited(Corpus):
 def hold_out(corpus: Corpus, percentage: float, seed: int = 0) -> tuple[Corpus, Corpus]:
     """Split a corpus into training and validation documents.
 
-    Membership of document number i is a hash of (seed, i): nothing is stored, no document is in both, none is lost.
+    Membership is a hash of the seed and of the record that a document comes from: nothing is stored, no document is
+    in both, none is lost, equal records are on the same side, and each part of the corpus can be split by itself.
 
     Args:
         corpus: The corpus to split.
@@ -223,45 +288,10 @@ def hold_out(corpus: Corpus, percentage: float, seed: int = 0) -> tuple[Corpus, 
     """
     if not 0 < percentage < 100:
         raise UsageError(f"cannot hold out {percentage:g} % of a corpus: give a percentage above 0 and below 100")
+    if isinstance(corpus, Interleaved):
+        sides = [hold_out(part, percentage, seed) for part in corpus.corpora]
+        return corpus.with_corpora([train for train, _ in sides]), corpus.with_corpora([held for _, held in sides])
     return HeldOut(corpus, percentage, seed, validation=False), HeldOut(corpus, percentage, seed, validation=True)
-
-
-def splitmix64(value: int) -> int:
-    """Hash a 64-bit integer to a 64-bit integer (Steele, Lea and Flood, 2014).
-
-    >>> hex(splitmix64(0))
-    '0xe220a8397b1dcdaf'
-    """
-    value = (value + 0x9E3779B97F4A7C15) & _WORD
-    value = ((value ^ (value >> 30)) * 0xBF58476D1CE4E5B9) & _WORD
-    value = ((value ^ (value >> 27)) * 0x94D049BB133111EB) & _WORD
-    return value ^ (value >> 31)
-
-
-def pieces(text: str, limit: int = MAX_DOCUMENT_CHARACTERS) -> Iterator[str]:
-    r"""Yield a text in pieces of at most `limit` characters, with line feeds as the only line ends.
-
-    A piece ends at a line end, at white space where one line is longer than the limit, else anywhere.
-
-    >>> list(pieces("one two\nthree", limit=9))
-    ['one two', 'three']
-    """
-    if "\r" in text:
-        text = text.replace("\r\n", "\n")
-    start = 0
-    while len(text) - start > limit:
-        end = text.rfind("\n", start, start + limit + 1)
-        if end <= start:
-            end = _last_space(text, start, start + limit + 1)
-        if end <= start:
-            end = start + limit
-        yield text[start:end].strip("\n")
-        start = end
-    yield text[start:].strip("\n")
-
-
-def _last_space(text: str, start: int, end: int) -> int:
-    return next((index for index in range(end - 1, start, -1) if text[index].isspace()), -1)
 
 
 def text_value(value: object, place: str) -> str | None:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import zstandard
 
-from electra_hf.corpora.corpus import MAX_DOCUMENT_CHARACTERS
+from electra_hf.corpora.parts import MAX_DOCUMENT_CHARACTERS
 from electra_hf.errors import CorpusError, UsageError, explain_os_error
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from electra_hf.models import (
     ReplacedTokenDetectionConfig,
     derive_generator_config,
 )
+from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import ConfigArgumentParser, PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
 from electra_hf.training.checkpoints import resolve_resume
 from electra_hf.training.setup import end_processes
 

@@ -1,33 +1,19 @@
-"""The console command `electra-hf`: look at a run without writing code.
-
-Thin on purpose: arguments come in, functions of `electra_hf.sharing` do the work, `errors` decides the exit code. Each
-command imports what it needs by itself, so that `--help` and `--version` answer at once.
-"""
+"""`electra-hf detect` and `electra-hf curves`: look at a run without writing code."""
 
 import argparse
 import json
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
-from electra_hf import __version__
-from electra_hf.errors import CheckpointError, UsageError, run_script
+from electra_hf.errors import CheckpointError, UsageError
 
 DEFAULT_RECIPE = "configs/pretraining/electra-small.yaml"
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command and leave with its exit code."""
-    run_script(lambda: run(build_parser().parse_args(arguments)))
-
-
-def build_parser() -> argparse.ArgumentParser:
-    """Describe all commands and options."""
-    parser = argparse.ArgumentParser(prog="electra-hf", description="Look at ELECTRA pre-training runs and models.")
-    parser.add_argument("--version", action="version", version=f"electra_hf {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
+def add_commands(commands: Any) -> None:
+    """Describe the two commands to the parser of `electra-hf`."""
     detect = commands.add_parser("detect", help="swap words of a text and show which ones the model suspects")
     detect.add_argument("model", metavar="FOLDER_OR_HUB_ID", help="a run, a checkpoint of it, or a model of the Hub")
     texts = detect.add_mutually_exclusive_group()
@@ -37,24 +23,15 @@ def build_parser() -> argparse.ArgumentParser:
     )
     detect.add_argument("--num", type=int, default=4, help="how many texts of a file to show (default: %(default)s)")
     detect.add_argument("--seed", type=int, default=0, help="another seed, other swaps (default: %(default)s)")
+    detect.set_defaults(action=show_detection)
 
     curves = commands.add_parser("curves", help="draw the training curves of a run, finished or not")
     curves.add_argument("run", metavar="RUN", type=Path, help="the output folder of a run")
     curves.add_argument("--output", type=Path, metavar="PNG", help="default: RUN/training_curves.png")
-    return parser
+    curves.set_defaults(action=draw_curves)
 
 
-def run(options: argparse.Namespace) -> int:
-    """Carry out one parsed command; returns the exit code."""
-    console = Console()
-    if options.command == "detect":
-        show_detection(options, console)
-    else:
-        draw_curves(options, console)
-    return 0
-
-
-def show_detection(options: argparse.Namespace, console: Console) -> None:
+def show_detection(options: argparse.Namespace) -> None:
     """`electra-hf detect`: the coloured texts, and for a whole run also its metrics and what to do next."""
     if options.num < 1:
         raise UsageError(f"--num {options.num}: give 1 or more")
@@ -64,6 +41,7 @@ def show_detection(options: argparse.Namespace, console: Console) -> None:
     from electra_hf.sharing.rendering import render
     from electra_hf.sharing.samples import SAMPLES_NAME
 
+    console = Console()
     logging.disable_progress_bar()  # loading takes a second or two, and a bar would stand in the middle of the output
     detector = load_detector(options.model)
     texts = options.text or read_samples(options.file or Path(options.model) / SAMPLES_NAME)[: options.num]
@@ -99,7 +77,7 @@ def show_run(folder: Path, console: Console) -> None:
         console.print(f"{label:<8}{value}", soft_wrap=True, markup=False, highlight=False)
 
 
-def draw_curves(options: argparse.Namespace, console: Console) -> None:
+def draw_curves(options: argparse.Namespace) -> None:
     """`electra-hf curves`: one PNG of the whole run."""
     from electra_hf.sharing.curves import load_log_history, plot_training_curves
 
@@ -109,7 +87,7 @@ def draw_curves(options: argparse.Namespace, console: Console) -> None:
         title=str(options.run),
         vocab_size=_vocab_size(options.run),
     )
-    console.print(str(path), soft_wrap=True, markup=False, highlight=False)
+    Console().print(str(path), soft_wrap=True, markup=False, highlight=False)
 
 
 def _vocab_size(folder: Path) -> int | None:
@@ -118,7 +96,3 @@ def _vocab_size(folder: Path) -> int | None:
         if file.is_file():
             return json.loads(file.read_text(encoding="utf-8")).get("vocab_size")
     return None
-
-
-if __name__ == "__main__":
-    main()

@@ -4,7 +4,8 @@ import pytest
 import yaml
 
 from electra_hf.errors import UsageError
-from electra_hf.training import ConfigArgumentParser, DataArguments, ModelArguments, PretrainingArguments
+from electra_hf.parser import ConfigArgumentParser
+from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
 
 TYPES = (ModelArguments, DataArguments, PretrainingArguments)
 

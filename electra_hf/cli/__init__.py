@@ -1,0 +1,51 @@
+"""The console command `electra-hf`.
+
+Thin on purpose: arguments come in, the rooms of the package do the work, `errors` decides the exit code. Each command
+imports what it needs by itself, so that `--help` and `--version` answer at once.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from electra_hf import __version__
+from electra_hf.cli import runs
+from electra_hf.errors import run_script
+
+# These take the options of run_pretraining.py, --config among them, and parse them by themselves in their module here.
+_COMMANDS_OF_OPTIONS = {
+    "tokenizer": "train, import or inspect a tokenizer",
+    "prepare": "turn a corpus into blocks to train on, or look at them",
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command and leave with its exit code."""
+    run_script(lambda: run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> None:
+    """Parse one command and carry it out."""
+    if arguments and arguments[0] in _COMMANDS_OF_OPTIONS:
+        import_module(f"electra_hf.cli.{arguments[0]}").run(arguments[1:])
+        return
+    options = build_parser().parse_args(arguments)
+    options.action(options)
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Describe the commands."""
+    parser = argparse.ArgumentParser(
+        prog="electra-hf", description="Make tokenizers and blocks for ELECTRA, and look at runs and models."
+    )
+    parser.add_argument("--version", action="version", version=f"electra_hf {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, purpose in _COMMANDS_OF_OPTIONS.items():
+        commands.add_parser(name, help=purpose, add_help=False)
+    runs.add_commands(commands)
+    return parser
+
+
+if __name__ == "__main__":
+    main()
