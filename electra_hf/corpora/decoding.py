@@ -15,8 +15,8 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 import zstandard
 
@@ -49,6 +49,32 @@ _WIDE_BOMS = (
 )
 
 logger = logging.getLogger(__name__)
+
+
+def as_path(name: str | Path) -> Path:
+    """A local path, or for a URL (https://, hf://, s3://, gs:// and what else fsspec knows) one that works like it.
+
+    Raises:
+        UsageError: No such protocol, or the package that speaks it is not installed.
+    """
+    if not isinstance(name, str) or "://" not in name:
+        return Path(name)
+    from upath import UPath
+
+    try:
+        path = UPath(name)
+        path.fs  # noqa: B018  (made here, so that a missing package is reported before anything long starts)
+    except (ImportError, ValueError) as error:
+        raise UsageError(
+            f"{name}: files of this kind cannot be opened ({error}): install the package of its protocol (s3fs for "
+            "s3://, gcsfs for gs://), or copy the files to this machine"
+        ) from error
+    return cast(Path, path)
+
+
+def is_remote(path: Path) -> bool:
+    """Whether a path is a URL that `as_path` opened, rather than a file of this machine."""
+    return not isinstance(path, PurePath)
 
 
 def check_encoding(encoding: str, encoding_errors: str) -> None:
@@ -146,14 +172,22 @@ def _cut_at_space(line: str) -> tuple[str, str]:
 @contextmanager
 def reading_errors(path: Path, encoding: str) -> Iterator[None]:
     """Turn what reading `path` can raise into a `CorpusError` that says where, what and how to go on."""
+    from aiohttp import ClientError
+
     try:
         yield
+    except ClientError as error:
+        raise CorpusError(
+            f"{path}: cannot be read over the network ({error!r}): check the URL, and try again"
+        ) from error
     except UnicodeDecodeError as error:
         raise CorpusError(_explain_invalid_bytes(path, encoding)) from error
     except UnicodeError as error:
         raise CorpusError(f"{path}: it is not {encoding} ({error}): name its encoding with --encoding") from error
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError) as error:
         raise CorpusError(_explain_corruption(path, error)) from error
+    except FileNotFoundError as error:
+        raise CorpusError(f"{path}: no such file: check the name") from error
     except OSError as error:
         # bz2 reports invalid data as an OSError without a number.
         broken = error.errno is None
@@ -220,17 +254,23 @@ def _rarity(data: bytes, encoding: str) -> int | None:
     return rare + (sum("\u4e00" <= character <= "\u9fff" for character in text) if encoding == "cp949" else 0)
 
 
-def _open_bytes(path: Path) -> gzip.GzipFile | bz2.BZ2File | lzma.LZMAFile | io.BufferedReader:
+@contextmanager
+def _open_bytes(path: Path) -> Iterator[BinaryIO]:
+    with path.open("rb") as raw, _decompressed(path, raw) as stream:
+        yield stream
+
+
+def _decompressed(path: Path, raw: BinaryIO) -> Any:
     match path.suffix.lower():
         case ".gz":
-            return gzip.open(path, "rb")
+            return gzip.GzipFile(fileobj=raw)
         case ".bz2":
-            return bz2.open(path, "rb")
+            return bz2.BZ2File(raw)
         case ".xz":
-            return lzma.open(path, "rb")
+            return lzma.LZMAFile(raw)
         case ".zst":
-            return io.BufferedReader(_ZstandardFile(path), _READ_BYTES)
-    return path.open("rb")
+            return io.BufferedReader(_ZstandardFile(raw), _READ_BYTES)
+    return raw
 
 
 class _ZstandardFile(io.RawIOBase):
@@ -239,8 +279,8 @@ class _ZstandardFile(io.RawIOBase):
     `zstandard.open` takes a truncated file for a complete one, which would silently shorten a corpus.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._source = path.open("rb")
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = source
         self._frame = zstandard.ZstdDecompressor().decompressobj()
         self._inside_frame = False
         self._compressed = b""
@@ -267,8 +307,3 @@ class _ZstandardFile(io.RawIOBase):
         view[:size] = self._ready[:size]
         self._ready = self._ready[size:]
         return size
-
-    def close(self) -> None:
-        if not self.closed:
-            self._source.close()
-        super().close()

@@ -5,24 +5,32 @@ opened when the documents are read.
 """
 
 import glob
+import hashlib
+import json
 import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from electra_hf.corpora.corpus import Corpus
-from electra_hf.corpora.decoding import COMPRESSIONS, check_encoding, read_head
+from electra_hf.corpora.decoding import COMPRESSIONS, as_path, check_encoding, is_remote, read_head, reading_errors
 from electra_hf.corpora.formats import (
     DOCUMENT_SEPARATORS,
     SUPPORTED_FORMATS,
-    Reader,
+    Format,
     ReadingOptions,
-    choose_reader,
+    choose_format,
     read_parquet,
 )
+from electra_hf.corpora.parts import Part
 from electra_hf.errors import CorpusError, UsageError, explain_os_error
+
+# Small files are read together up to this size, so that a shard is not as small as they are.
+PART_BYTES = 2**26
+_LISTED_FILES = 100
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +73,7 @@ class LocalFiles(Corpus):
         self.name = ", ".join(patterns)
         # The value tells whether the user meant this very file (by name or glob) or only the folder it is in.
         self._files: dict[Path, bool] = {}
+        self._formats: dict[Path, Format] | None = None
         seen: set[Path] = set()
         for pattern in patterns:
             found, named = find_files(pattern)
@@ -80,51 +89,79 @@ class LocalFiles(Corpus):
 
     def describe(self) -> dict[str, Any]:
         """The files by name, size and time of change (not by folder, which says nothing about the content)."""
-        return {
-            "kind": "files",
-            "files": [file_identity(path) for path in self._files],
-            **asdict(self.options),
-        }
+        files: Any = [file_identity(path) for path in self._files]
+        if len(files) > _LISTED_FILES:
+            content = json.dumps(files, sort_keys=True).encode()
+            files = {"number": len(files), "sha256": hashlib.sha256(content).hexdigest()}
+        return {"kind": "files", "files": files, **asdict(self.options)}
 
-    def _texts(self) -> Iterator[str]:
-        usable = 0
+    def parts(self) -> list[Part]:
+        """A part is one large file, or small ones that follow one another."""
+        if self._formats is None:
+            self._formats = self._look_at_formats()
+        parts: list[Part] = []
+        gathered: list[tuple[Path, Format]] = []
+        size = 0
+        for path, kind in self._formats.items():
+            bytes_ = path.stat().st_size
+            if gathered and (size + bytes_ > PART_BYTES or kind.convert != gathered[-1][1].convert):
+                parts.append(self._part(gathered))
+                gathered, size = [], 0
+            gathered.append((path, kind))
+            size += bytes_
+        return [*parts, self._part(gathered)]
+
+    def _part(self, files: list[tuple[Path, Format]]) -> Part:
+        name = files[0][0].name + (f" and {len(files) - 1} more" if len(files) > 1 else "")
+        return Part(name, partial(_read_files, files, self.options), files[0][1].convert)
+
+    def _look_at_formats(self) -> dict[Path, Format]:
+        formats = {}
         for path, named in self._files.items():
-            reader = self._reader(path, named)
-            if reader is not None:
-                usable += 1
-                yield from reader(path, self.options)
-        if not usable:
+            kind = self._format(path, named)
+            if kind is not None:
+                formats[path] = kind
+        if not formats:
             raise CorpusError(f"{self.name}: no usable file in this folder; supported are {SUPPORTED_FORMATS}")
+        return formats
 
-    def _reader(self, path: Path, named: bool) -> Reader | None:
+    def _format(self, path: Path, named: bool) -> Format | None:
         suffixes = [suffix.lower() for suffix in path.suffixes]
         if suffixes[-1:] == [".parquet"]:
-            return read_parquet
+            return Format(read_parquet)
         problem = None
-        reader = None
+        kind = None
         if suffixes[-1:] and suffixes[-1] in COMPRESSIONS and suffixes[-2:-1] == [".parquet"]:
             problem = "Parquet cannot be read through another compression: decompress the file"
         else:
             head = read_head(path, self.options.encoding)
-            reader = choose_reader(path, head)
+            kind = choose_format(path, head)
             if not head:
                 problem = "the file is empty: remove it from the training files, or write it again"
-            elif reader is None:
+            elif kind is None:
                 problem = f"unknown format; supported are {SUPPORTED_FORMATS}: rename or convert the file"
         if problem is None:
-            return reader
+            return kind
         if named:
             raise CorpusError(f"{path}: {problem}")
         logger.warning("%s was left out: %s", path, problem)
         return None
 
 
+def _read_files(files: list[tuple[Path, Format]], options: ReadingOptions) -> Iterator[str]:
+    for path, kind in files:
+        yield from kind.read(path, options)
+
+
 def find_files(pattern: str) -> tuple[list[Path], bool]:
-    """The files that a path, glob or folder stands for, sorted, and whether it names files rather than a folder.
+    """The files that a path, URL, glob or folder stands for, sorted, and whether it names files rather than a folder.
 
     Raises:
         CorpusError: Nothing is there, or a folder cannot be listed.
+        UsageError: A URL of an unknown protocol.
     """
+    if "://" in pattern:
+        return _find_remote_files(pattern)
     expanded = os.path.expanduser(pattern)
     path = Path(expanded)
     try:
@@ -147,6 +184,22 @@ def find_files(pattern: str) -> tuple[list[Path], bool]:
     return files, True
 
 
+def _find_remote_files(url: str) -> tuple[list[Path], bool]:
+    from fsspec.core import url_to_fs
+
+    with reading_errors(as_path(url), "utf-8"):
+        system, inside = url_to_fs(url)
+        if glob.has_magic(inside) and system.protocol not in ("http", "https"):
+            found, named = system.glob(inside), True
+        elif system.isdir(inside) and not system.isfile(inside):
+            found, named = system.find(inside), False
+        else:
+            found, named = [inside] if system.exists(inside) else [], True
+    if not found:
+        raise CorpusError(f"{url}: no such file or folder: check the address and your access to it")
+    return [as_path(system.unstrip_protocol(name)) for name in sorted(found)], named
+
+
 def _walk(folder: Path) -> Iterator[Path]:
     def fail(error: OSError) -> None:
         raise error
@@ -157,7 +210,7 @@ def _walk(folder: Path) -> Iterator[Path]:
 
 
 def file_identity(path: Path) -> dict[str, Any]:
-    """Name, size in bytes and time of change in nanoseconds of a file.
+    """Name and size in bytes of a file, with its time of change in nanoseconds or, of a remote file, its address.
 
     Raises:
         CorpusError: The file cannot be looked at.
@@ -166,4 +219,6 @@ def file_identity(path: Path) -> dict[str, Any]:
         status = path.stat()
     except OSError as error:
         raise CorpusError(explain_os_error(error, path)) from error
+    if is_remote(path):
+        return {"name": path.name, "size": status.st_size, "url": str(path)}
     return {"name": path.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -15,6 +15,7 @@ from typing import Any
 
 from electra_hf.corpora.corpus import join_lines, text_value
 from electra_hf.corpora.decoding import COMPRESSIONS, MAX_RECORD_CHARACTERS, reading_errors, text_lines
+from electra_hf.corpora.parts import Converter, as_it_is
 from electra_hf.errors import CorpusError
 
 DOCUMENT_SEPARATORS = ("blank_line", "file", "line")
@@ -39,6 +40,20 @@ class ReadingOptions:
 
 
 Reader = Callable[[Path, ReadingOptions], Iterator[str]]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a file is read: `read` yields its records, `convert` turns a record into texts (see `corpora.parts`)."""
+
+    read: Reader
+    convert: Converter = as_it_is
+
+
+def choose_format(path: Path, head: str) -> Format | None:
+    """The format of a file by its suffix and by the beginning of its (decompressed) text; None when there is none."""
+    reader = choose_reader(path, head)
+    return None if reader is None else Format(reader)
 
 
 def choose_reader(path: Path, head: str) -> Reader | None:

@@ -51,7 +51,7 @@ class BlockDataset(Dataset[Example]):
     """
 
     def __init__(self, folder: str | Path, *, verify: bool = False) -> None:
-        """Open a folder; only sizes are checked, or every SHA-256 with `verify`."""
+        """Open a folder; sizes are checked now, the SHA-256 of a shard when it is first used, or now with `verify`."""
         self.folder = Path(folder)
         self.manifest = _read_manifest(self.folder)
         self.max_length = int(self.manifest["settings"]["packing"]["max_seq_length"])
@@ -62,6 +62,8 @@ class BlockDataset(Dataset[Example]):
         self._length = self._stops[-1]
         self._epoch = SharedEpoch()
         self._arrays: dict[int, list[np.ndarray]] = {}
+        # A shard is read whole and hashed before its first block is used, once for all loader workers and epochs.
+        self._verified = torch.zeros(len(self._stops), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         return self._length
@@ -73,21 +75,29 @@ class BlockDataset(Dataset[Example]):
     def __getitem__(self, index: int) -> Example:
         if not -self._length <= index < self._length:
             raise IndexError(f"block {index} of {self._length}")
-        return self._example(index % self._length, self._epoch.get())
+        return self._example(self._block(index), self._epoch.get())
 
     def __getitems__(self, indices: Sequence[int]) -> list[Example]:
         """The examples of a batch; torch's loader calls this with all its indices at once."""
         epoch = self._epoch.get()
-        return [self._example(index % self._length, epoch) for index in indices]
+        return [self._example(self._block(index), epoch) for index in indices]
+
+    def _block(self, index: int) -> int:
+        """Where in the whole folder an example of this (possibly selected) data set stands."""
+        return index % self._length * self._stops[-1] // self._length
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other masks from here on; accelerate's loaders call this at the start of each epoch."""
         self._epoch.set(epoch)
 
     def select(self, count: int) -> "BlockDataset":
-        """The first `count` blocks, or all if there are fewer; has an epoch of its own."""
+        """`count` blocks, evenly spread over the data set, or all if there are fewer; has an epoch of its own.
+
+        They keep their `sample`, and with it their masks. Spread, because a prepared folder holds one corpus after the
+        other.
+        """
         chosen = BlockDataset.__new__(BlockDataset)
-        chosen.__dict__ = self.__getstate__() | {"_length": min(count, self._length), "_epoch": SharedEpoch()}
+        chosen.__dict__ = self.__getstate__() | {"_epoch": SharedEpoch(), "_length": min(count, self._length)}
         return chosen
 
     def token_counts(self, max_blocks: int | None = 100_000) -> np.ndarray:
@@ -101,7 +111,7 @@ class BlockDataset(Dataset[Example]):
         """
         counts = np.zeros(self.vocab_size, dtype=np.int64)
         total = self._length if max_blocks is None else min(max_blocks, self._length)
-        chosen = np.arange(total, dtype=np.int64) * self._length // max(total, 1)
+        chosen = np.arange(total, dtype=np.int64) * self._stops[-1] // max(total, 1)
         start = 0
         for shard, stop in enumerate(self._stops):
             ids, lengths, _ = self._shard(shard)
@@ -116,15 +126,20 @@ class BlockDataset(Dataset[Example]):
         """The memory-mapped ids, lengths and first lengths of a shard."""
         if shard not in self._arrays:
             arrays = []
+            entry = self.manifest["shards"][shard]
             for kind in shards.ARRAYS:
-                path = self.folder / shards.array_name(kind, shard)
+                name = shards.array_name(kind, entry["name"])
+                path = self.folder / name
                 try:
+                    if not self._verified[shard]:
+                        _check_hash(path, entry["files"][name])
                     # Seen as a plain array: slicing a np.memmap costs several times more.
                     arrays.append(np.asarray(np.load(path, mmap_mode="r")))
                 except OSError as error:
                     raise PreparationError(explain_os_error(error, path)) from error
                 except ValueError as error:
                     raise PreparationError(_damaged(path, str(error))) from error
+            self._verified[shard] = True
             self._arrays[shard] = arrays
         return self._arrays[shard]
 
@@ -169,10 +184,14 @@ def _check_files(folder: Path, files: dict[str, Any], verify: bool) -> None:
         path = folder / name
         try:
             size = path.stat().st_size
-            digest = shards.sha256_of(path) if verify and size == expected["bytes"] else expected["sha256"]
+            if size != expected["bytes"]:
+                raise PreparationError(_damaged(path, f"{size} bytes instead of {expected['bytes']}"))
+            if verify:
+                _check_hash(path, expected)
         except OSError as error:
             raise PreparationError(explain_os_error(error, path)) from error
-        if size != expected["bytes"]:
-            raise PreparationError(_damaged(path, f"{size} bytes instead of {expected['bytes']}"))
-        if digest != expected["sha256"]:
-            raise PreparationError(_damaged(path, "its SHA-256 is not the manifest's"))
+
+
+def _check_hash(path: Path, expected: dict[str, Any]) -> None:
+    if shards.sha256_of(path) != expected["sha256"]:
+        raise PreparationError(_damaged(path, "its SHA-256 is not the manifest's"))

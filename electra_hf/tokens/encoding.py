@@ -4,7 +4,7 @@ A line is what the packers take for a sentence or a paragraph. Special tokens ar
 here, and one that is spelt out in a text stays text if the backend's `encode_special_tokens` says so.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from tokenizers import Tokenizer
 
@@ -13,21 +13,32 @@ LONGEST_PIECE = 100_000
 BATCH_CHARACTERS = 2**20
 
 
-def encode_documents(backend: Tokenizer, documents: Iterable[str]) -> Iterator[list[list[int]]]:
-    """Encode each line of each document, without special tokens; as many documents come out as went in."""
+def encode_documents(
+    backend: Tokenizer, documents: Iterable[str], watch: Callable[[str, list[int]], None] | None = None
+) -> Iterator[list[list[int]]]:
+    """Encode each line of each document, without special tokens; as many documents come out as went in.
+
+    Args:
+        backend: a tokenizer.
+        documents: texts whose lines are sentences or paragraphs.
+        watch: called with each line and its ids, if given; with each piece of a very long line.
+    """
     document: list[list[int]] | None = None
     for batch in _batches(_pieces(documents)):
         encodings = backend.encode_batch_fast([text for text, _, _ in batch], add_special_tokens=False)
-        for (_, new_line, new_document), encoding in zip(batch, encodings, strict=True):
+        for (text, new_line, new_document), encoding in zip(batch, encodings, strict=True):
             if new_document:
                 if document is not None:
                     yield document
                 document = []
             assert document is not None
+            ids = encoding.ids
+            if watch is not None:
+                watch(text, ids)
             if new_line:
-                document.append(encoding.ids)
+                document.append(ids)
             else:
-                document[-1].extend(encoding.ids)
+                document[-1].extend(ids)
     if document is not None:
         yield document
 

@@ -4,36 +4,45 @@ The folder's *settings* are the tokenizer's fingerprint, the packing, the corpus
 size; the SHA-256 of them is its fingerprint. Preparing again with the same fingerprint does nothing; an interrupted
 preparation goes on where it stopped; any other settings are refused by name, so that no run trains on blocks that
 it did not ask for.
+
+The work is divided in *shares*: `prepare_share` makes some of the shards, anywhere and in any order, and `finish`
+writes the manifest when all are there. `prepare` is the only share, in this process or with a pool of workers; the
+tasks of a cluster are many (`electra_hf.tokens.executors`).
 """
 
 import contextlib
 import hashlib
 import json
+import logging
 import re
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Protocol
 
 from huggingface_hub import constants
-from tqdm import tqdm
 from transformers import PreTrainedTokenizerBase
 
+from electra_hf.corpora.decoding import as_path
+from electra_hf.corpora.parts import Part
 from electra_hf.errors import PreparationError, explain_os_error
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.packing import SpecialIds
-from electra_hf.tokens.shards import Packer, PackingSettings, ShardCounts, ShardText
+from electra_hf.tokens.shards import Packer, PackingSettings, ShardCounts
+from electra_hf.tokens.shares import ShardTask, prepare_share
+from electra_hf.tokens.statistics import merge_statistics
 from electra_hf.tokens.tokenizers import backend_json, check_tokenizer, tokenizer_fingerprint
 
-SHARD_CHARACTERS = 2**24
+SHARD_CHARACTERS = 2**23
 ABANDONED_AFTER = 3600.0  # seconds; a temporary file of a running preparation lives for a moment
-_OURS = re.compile(r"(blocks|lengths|first_lengths)-\d{5,}\.npy|shard-\d{5,}\.json|manifest\.json|\..*\.tmp")
+logger = logging.getLogger(__name__)
+
+_OURS = re.compile(
+    r"(blocks|lengths|first_lengths)-\d{5,}-\d{5,}\.npy|shard-\d{5,}-\d{5,}\.json|part-\d{5,}\.json"
+    r"|settings\.json|manifest\.json|\..*\.tmp"
+)
 
 
 class Corpus(Protocol):
@@ -42,6 +51,10 @@ class Corpus(Protocol):
     @property
     def name(self) -> str:
         """How messages call it."""
+        ...
+
+    def parts(self) -> list[Part]:
+        """The parts that it consists of, the same every time."""
         ...
 
     def documents(self) -> Iterator[str]:
@@ -113,27 +126,55 @@ def prepare(
     shard_characters: int = SHARD_CHARACTERS,
     progress: bool = True,
 ) -> BlockDataset:
-    """Tokenise and pack a corpus into a folder, or open the folder if that was done before.
+    """Convert, tokenise and pack a corpus into a folder, or open the folder if that was done before.
 
-    The bytes do not depend on `num_workers`. At most two shards per worker are in memory.
+    The bytes do not depend on `num_workers`. The text of at most `num_workers` + 2 shards is in memory.
 
     Args:
         corpus: the text.
         tokenizer: a fast tokenizer with [CLS], [SEP], [PAD] and [MASK].
-        folder: made if it is not there.
+        folder: made if it is not there; a path, or a URL of fsspec such as s3://bucket/folder.
         settings: how documents become blocks.
         num_workers: processes; with 1, the work is done in this one, by the tokenizer's own threads. Scripts that ask
             for more need the usual `if __name__ == "__main__"`.
         overwrite: replace what the folder holds if it was made with other settings, and make it again if not.
-        shard_characters: a shard is the documents up to this many characters.
+        shard_characters: a shard is the records up to this many characters.
         progress: show a progress bar.
 
     Raises:
         PreparationError: the folder holds something else or cannot be written, a worker died, or there is no text.
         TokenizerError: the tokenizer lacks a special token, or a `tokenizers` backend.
     """
-    folder = Path(folder)
+    folder = as_path(folder)
     asked = preparation_settings(corpus, tokenizer, settings, shard_characters=shard_characters)
+    if not start(folder, asked, overwrite=overwrite):
+        logger.info("%s is prepared already: nothing to do", folder)
+        return BlockDataset(folder)
+    task = shard_task(tokenizer, folder, settings, asked)
+    prepare_share(corpus.name, corpus.parts(), task, num_workers=num_workers, progress=progress)
+    finish(corpus, folder, asked)
+    return BlockDataset(folder)
+
+
+def shard_task(
+    tokenizer: PreTrainedTokenizerBase, folder: Path, settings: PackingSettings, asked: dict[str, Any]
+) -> ShardTask:
+    """What the shares of a folder need; `asked` are its `preparation_settings`."""
+    packer = make_packer(tokenizer, settings)
+    return ShardTask(packer, folder, settings_fingerprint(asked), int(asked["shard_characters"]))
+
+
+def start(folder: Path, asked: dict[str, Any], *, overwrite: bool = False) -> bool:
+    """Make a folder ready for its shares; False if it is prepared already.
+
+    Args:
+        folder: made if it is not there.
+        asked: `preparation_settings`.
+        overwrite: remove what was prepared in it before.
+
+    Raises:
+        PreparationError: the folder holds something else, was made with other settings, or cannot be written.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _refuse_foreign_files(folder)
@@ -142,20 +183,68 @@ def prepare(
             _remove(folder, "*")
         _refuse_other_settings(folder, asked)
         if (folder / shards.MANIFEST).exists():
-            return BlockDataset(folder)
+            return False
         _remove_abandoned(folder)
-        packer = make_packer(tokenizer, settings)
-        total = _make_shards(corpus, packer, folder, asked, num_workers, shard_characters, progress)
+        shards.publish(folder / shards.SETTINGS, shards.to_json(asked))
+    except OSError as error:
+        raise PreparationError(explain_os_error(error, error.filename or folder)) from error
+    return True
+
+
+def finish(corpus: Corpus, folder: Path, asked: dict[str, Any]) -> None:
+    """Write the manifest of a folder in which all shares are done.
+
+    Raises:
+        PreparationError: a share is missing, or no block was made.
+    """
+    try:
+        fingerprint = settings_fingerprint(asked)
+        total = ShardCounts()
+        listed, statistics, skipped = [], [], []
+        for index, part in enumerate(corpus.parts()):
+            for chunk in _chunks_of_finished_part(folder, index, part, fingerprint):
+                sidecar = shards.read_json(folder / shards.sidecar_name(chunk))
+                if sidecar is None or sidecar.get("fingerprint") != fingerprint:
+                    raise PreparationError(
+                        f"{folder}: shard {chunk} of {part.name} is missing: run the same command again to go on"
+                    )
+                total += ShardCounts(**sidecar["counts"])
+                statistics.append(sidecar["statistics"])
+                skipped += sidecar["skipped"]
+                listed.append(
+                    {"name": chunk, "blocks": sidecar["counts"]["blocks"]} | _pick(sidecar, "source", "files")
+                )
+        _report_skipped(corpus.name, total, skipped)
         if total.blocks == 0:
             _remove(folder, "*")
             raise PreparationError(
                 f"corpus {corpus.name}: no block can be made from its {total.documents} documents, "
-                f"{total.characters} characters and {total.tokens} tokens: check that it holds text"
+                f"{total.characters} characters and {total.tokens} tokens: check that it holds text, and the options "
+                "that select it"
             )
-        _write_manifest(folder, asked, total)
+        manifest = {
+            "format": shards.FORMAT,
+            "fingerprint": fingerprint,
+            "settings": asked,
+            "counts": asdict(total),
+            "statistics": merge_statistics(statistics),
+            "shards": listed,
+        }
+        _remove_others(folder, manifest)
+        shards.publish(folder / shards.MANIFEST, shards.to_json(manifest))
     except OSError as error:
         raise PreparationError(explain_os_error(error, error.filename or folder)) from error
-    return BlockDataset(folder)
+
+
+def _pick(content: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: content[name] for name in names}
+
+
+def _report_skipped(name: str, total: ShardCounts, messages: list[str]) -> None:
+    for message in messages[: shards.NAMED_SKIPPED_RECORDS]:
+        logger.warning("Left out: %s", message)
+    if total.skipped_records > shards.NAMED_SKIPPED_RECORDS:
+        logger.warning("%s: %d records were left out; the first ones are named above", name, total.skipped_records)
 
 
 def _refuse_foreign_files(folder: Path) -> None:
@@ -173,14 +262,17 @@ def _refuse_foreign_files(folder: Path) -> None:
 
 
 def _refuse_other_settings(folder: Path, asked: dict[str, Any]) -> None:
-    """Compare with the manifest, or with the first sidecar of an unfinished preparation."""
-    for path in (folder / shards.MANIFEST, *sorted(folder.glob("shard-*.json"))[:1]):
-        found = shards.read_json(path)
-        if found is None and path.name == shards.MANIFEST and path.exists():
-            raise PreparationError(f"{path}: is broken: give another folder, or --overwrite_cache to make it again")
-        if found is None or found.get("settings") == asked:
+    for name in (shards.MANIFEST, shards.SETTINGS):
+        path = folder / name
+        if not path.exists():
             continue
-        old, new = _flat(found.get("settings")), _flat(asked)
+        content = shards.read_json(path)
+        found = content.get("settings", content) if content is not None else None
+        if found is None:
+            raise PreparationError(f"{path}: is broken: give another folder, or --overwrite_cache to make it again")
+        if found == asked:
+            continue
+        old, new = _flat(found), _flat(asked)
         name = next((name for name in sorted(old | new) if old.get(name) != new.get(name)), "settings")
         raise PreparationError(
             f"{folder}: was prepared with {name} = {old.get(name)!r}, and {new.get(name)!r} is asked for: give "
@@ -211,93 +303,19 @@ def _remove_abandoned(folder: Path) -> None:
                 path.unlink()
 
 
-def _is_finished(folder: Path, text: ShardText, settings: dict[str, Any]) -> bool:
-    """Whether the shard was made from this text, and its files are what its sidecar says."""
-    sidecar = shards.read_json(folder / shards.sidecar_name(text.index))
-    if sidecar is None or sidecar.get("settings") != settings or sidecar.get("source") != text.source():
-        return False
-    return all(
-        (folder / name).is_file() and shards.sha256_of(folder / name) == file["sha256"]
-        for name, file in sidecar["files"].items()
-    )
+def _remove_others(folder: Path, manifest: dict[str, Any]) -> None:
+    """Remove shards of a longer text that was interrupted here, with the same description."""
+    listed = {name for entry in manifest["shards"] for name in (*entry["files"], shards.sidecar_name(entry["name"]))}
+    for path in folder.glob("*-*-*.*"):
+        if path.name not in listed and _OURS.fullmatch(path.name):
+            path.unlink(missing_ok=True)
 
 
-def _make_shards(
-    corpus: Corpus,
-    packer: Packer,
-    folder: Path,
-    settings: dict[str, Any],
-    num_workers: int,
-    shard_characters: int,
-    progress: bool,
-) -> ShardCounts:
-    total = ShardCounts()
-    count = 0
-    texts = shards.shard_texts(corpus.documents(), shard_characters)
-    with tqdm(desc=f"Preparing {corpus.name}", unit="char", unit_scale=True, disable=not progress) as bar:
-        for index in _finished_shards(texts, packer, folder, settings, num_workers):
-            content = shards.read_json(folder / shards.sidecar_name(index))
-            assert content is not None
-            counts = ShardCounts(**content["counts"])
-            total += counts
-            count += 1
-            bar.set_postfix(documents=total.documents, tokens=total.tokens, refresh=False)
-            bar.update(counts.characters)
-    for path in folder.glob("*-*.*"):  # of a longer corpus that was interrupted here, with the same description
-        if int(path.stem.rsplit("-", 1)[1]) >= count and _OURS.fullmatch(path.name):
-            path.unlink()
-    return total
-
-
-def _finished_shards(
-    texts: Iterator[ShardText], packer: Packer, folder: Path, settings: dict[str, Any], num_workers: int
-) -> Iterator[int]:
-    """Make the shards that are missing; yields the index of every shard, in order."""
-    if num_workers <= 1:
-        backend = packer.backend()
-        for text in texts:
-            if not _is_finished(folder, text, settings):
-                shards.make_shard(packer, backend, text, folder, settings)
-            yield text.index
-        return
-    # spawn: the tokenizer's threads, and those of torch, do not survive a fork.
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), shards.start_worker, (packer,))
-    waiting: deque[tuple[int, Future[None] | None]] = deque()
-    try:
-        for text in texts:
-            missing = not _is_finished(folder, text, settings)
-            future = pool.submit(shards.work, text, folder, settings) if missing else None
-            waiting.append((text.index, future))
-            if len(waiting) >= 2 * num_workers:
-                yield _await(*waiting.popleft())
-        while waiting:
-            yield _await(*waiting.popleft())
-    except BrokenProcessPool as error:
+def _chunks_of_finished_part(folder: Path, index: int, part: Part, fingerprint: str) -> list[str]:
+    path = folder / shards.part_name(index)
+    content = shards.read_json(path)
+    if content is None or content.get("fingerprint") != fingerprint:
         raise PreparationError(
-            f"{folder}: a worker process died, often because memory ran out: ask for fewer workers "
-            "(--preprocessing_num_workers). Finished shards are kept: run the same command again to go on"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
-
-
-def _await(index: int, future: Future[None] | None) -> int:
-    if future is not None:
-        future.result()
-    return index
-
-
-def _write_manifest(folder: Path, settings: dict[str, Any], total: ShardCounts) -> None:
-    listed = []
-    for path in sorted(folder.glob("shard-*.json"), key=lambda path: int(path.stem.rsplit("-", 1)[1])):
-        sidecar = shards.read_json(path)
-        assert sidecar is not None
-        listed.append({"blocks": sidecar["counts"]["blocks"], "source": sidecar["source"], "files": sidecar["files"]})
-    manifest = {
-        "format": shards.FORMAT,
-        "fingerprint": settings_fingerprint(settings),
-        "settings": settings,
-        "counts": asdict(total),
-        "shards": listed,
-    }
-    shards.publish(folder / shards.MANIFEST, shards.to_json(manifest))
+            f"{folder}: {part.name} is not prepared to its end: run the same command again to go on"
+        )
+    return [shards.chunk_name(index, chunk) for chunk in range(content["shards"])]

@@ -1,8 +1,9 @@
-"""One shard of a prepared corpus: a run of documents -> token ids -> blocks -> files.
+"""One shard of a prepared corpus: a run of records -> documents -> token ids -> blocks -> files.
 
-A shard is a pure function of its documents, of the settings, and of (seed, shard index). It can therefore be made
-in any process and in any order, and comes out as the same bytes. Its sidecar `shard-00000.json` is written last:
-where it stands and agrees with the files, the shard is whole. This module needs neither torch nor transformers.
+A shard is a pure function of its records, of the settings, and of its place: the part of the corpus and its number
+there. It can therefore be made in any process and in any order, and comes out as the same bytes. Its sidecar
+`shard-00000-00000.json` is written last: where it stands and agrees with the files, the shard is whole. This module
+needs neither torch nor transformers, so that workers are small.
 """
 
 import hashlib
@@ -18,6 +19,8 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
+from electra_hf.corpora.decoding import is_remote
+from electra_hf.corpora.parts import Converter, Part, SkippedRecord, as_it_is, documents_of
 from electra_hf.errors import PreparationError, UsageError, explain_os_error
 from electra_hf.tokens.encoding import encode_documents
 from electra_hf.tokens.packing import (
@@ -29,10 +32,13 @@ from electra_hf.tokens.packing import (
     pack_electra,
     pack_full,
 )
+from electra_hf.tokens.statistics import TextStatistics
 
 FORMAT = "electra_hf prepared corpus"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
+SETTINGS = "settings.json"
+NAMED_SKIPPED_RECORDS = 20  # in each sidecar
 ARRAYS = ("blocks", "lengths", "first_lengths")
 
 
@@ -86,10 +92,12 @@ class ShardCounts:
     documents: int = 0
     documents_below_3_tokens: int = 0
     characters: int = 0
+    skipped_records: int = 0
     tokens: int = 0  # of the text, without special tokens
     unknown_tokens: int = 0
     blocks: int = 0
     block_tokens: int = 0  # real tokens of the blocks, with special tokens
+    full_blocks: int = 0  # without padding
 
     def __add__(self, other: "ShardCounts") -> "ShardCounts":
         mine, theirs = asdict(self), asdict(other)
@@ -120,10 +128,14 @@ class Packer:
         backend.encode_special_tokens = True
         return backend
 
-    def pack(self, backend: Tokenizer, documents: Iterable[str], *key: int) -> tuple[PackedBlocks, ShardCounts]:
+    def pack(
+        self, backend: Tokenizer, documents: Iterable[str], *key: int
+    ) -> tuple[PackedBlocks, ShardCounts, TextStatistics]:
         """Encode and pack documents; the settings' seed and `key` decide the random choices."""
         counts = ShardCounts()
-        encoded = self._counted(encode_documents(backend, documents), counts)
+        statistics = TextStatistics(backend, self.unknown_id)
+        texts = _counted_characters(documents, counts)
+        encoded = self._counted(encode_documents(backend, texts, statistics.add_line), counts, statistics)
         settings = self.settings
         if settings.packing == "full":
             blocks = pack_full(encoded, settings.max_seq_length, self.special_ids, vocab_size=self.vocab_size)
@@ -142,11 +154,15 @@ class Packer:
             )
         counts.blocks = len(blocks)
         counts.block_tokens = int(blocks.lengths.sum(dtype=np.int64))
-        return blocks, counts
+        counts.full_blocks = int((blocks.lengths == settings.max_seq_length).sum())
+        return blocks, counts, statistics
 
-    def _counted(self, documents: Iterable[list[list[int]]], counts: ShardCounts) -> Iterator[list[list[int]]]:
+    def _counted(
+        self, documents: Iterable[list[list[int]]], counts: ShardCounts, statistics: TextStatistics
+    ) -> Iterator[list[list[int]]]:
         for document in documents:
             tokens = sum(map(len, document))
+            statistics.add_document(tokens)
             counts.documents += 1
             counts.documents_below_3_tokens += tokens < 3
             counts.tokens += tokens
@@ -154,76 +170,111 @@ class Packer:
             yield document
 
 
-@dataclass(frozen=True)
-class ShardText:
-    """The documents of one shard and where they stand in the corpus."""
+def _counted_characters(documents: Iterable[str], counts: ShardCounts) -> Iterator[str]:
+    for document in documents:
+        counts.characters += len(document)
+        yield document
 
+
+@dataclass(frozen=True)
+class Chunk:
+    """The records of one shard, and how they become documents; travels between processes.
+
+    Attributes:
+        part: which part of the corpus they are from.
+        index: the how-manieth chunk of the part they are.
+        first_record: the number of the first one in its part.
+        records: as the part reads them.
+        convert: the part's converter.
+    """
+
+    part: int
     index: int
-    first_document: int
-    documents: list[str]
+    first_record: int
+    records: list[str]
+    convert: Converter = as_it_is
 
     @property
-    def characters(self) -> int:
-        return sum(map(len, self.documents))
+    def name(self) -> str:
+        return chunk_name(self.part, self.index)
+
+    def documents(self, skipped: list[str]) -> Iterator[str]:
+        """The documents; messages about the records that had to be left out are added to `skipped`."""
+        for record in self.records:
+            try:
+                yield from documents_of(record, self.convert)
+            except SkippedRecord as reason:
+                skipped.append(str(reason))
 
     def source(self) -> dict[str, Any]:
-        """What the sidecar remembers of the text: its range and its SHA-256."""
+        """What the sidecar remembers of the records: their range and their SHA-256."""
         digest = hashlib.sha256()
-        for document in self.documents:
-            digest.update(document.encode("utf-8", "surrogatepass") + b"\0")
-        return {
-            "first_document": self.first_document,
-            "documents": len(self.documents),
-            "characters": self.characters,
-            "sha256": digest.hexdigest(),
-        }
+        for record in self.records:
+            digest.update(record.encode("utf-8", "surrogatepass") + b"\0")
+        return {"first_record": self.first_record, "records": len(self.records), "sha256": digest.hexdigest()}
 
 
-def shard_texts(documents: Iterable[str], characters: int) -> Iterator[ShardText]:
-    """Gather consecutive documents until they hold this many characters."""
+def chunks(part_index: int, part: Part, characters: int) -> Iterator[Chunk]:
+    """Gather consecutive records of a part until they hold this many characters."""
     index = seen = held = 0
     gathered: list[str] = []
-    for document in documents:
-        gathered.append(document)
-        held += len(document)
+    for record in part.records():
+        gathered.append(record)
+        held += len(record)
         if held >= characters:
-            yield ShardText(index, seen, gathered)
+            yield Chunk(part_index, index, seen, gathered, part.convert)
             index, seen, held, gathered = index + 1, seen + len(gathered), 0, []
     if gathered:
-        yield ShardText(index, seen, gathered)
+        yield Chunk(part_index, index, seen, gathered, part.convert)
 
 
-def array_name(kind: str, index: int) -> str:
-    return f"{kind}-{index:05d}.npy"
+def chunk_name(part: int, index: int) -> str:
+    return f"{part:05d}-{index:05d}"
 
 
-def sidecar_name(index: int) -> str:
-    return f"shard-{index:05d}.json"
+def array_name(kind: str, chunk: str) -> str:
+    return f"{kind}-{chunk}.npy"
 
 
-def make_shard(packer: Packer, backend: Tokenizer, text: ShardText, folder: Path, settings: dict[str, Any]) -> None:
-    """Encode and pack a shard's documents and publish its files, the sidecar last.
+def sidecar_name(chunk: str) -> str:
+    return f"shard-{chunk}.json"
+
+
+def part_name(part: int) -> str:
+    return f"part-{part:05d}.json"
+
+
+def make_shard(packer: Packer, backend: Tokenizer, chunk: Chunk, folder: Path, fingerprint: str) -> ShardCounts:
+    """Convert, encode and pack the records of a shard and publish its files, the sidecar last.
 
     Args:
         packer: the settings of the work.
         backend: `packer.backend()`, made once per process.
-        text: the documents.
+        chunk: the records.
         folder: where the files go.
-        settings: what the prepared folder is made of, kept in the sidecar.
+        fingerprint: of the settings of the prepared folder, kept in the sidecar.
 
     Raises:
         PreparationError: the files cannot be written.
     """
-    blocks, counts = packer.pack(backend, text.documents, text.index)
-    counts.characters = text.characters
+    skipped: list[str] = []
+    blocks, counts, statistics = packer.pack(backend, chunk.documents(skipped), chunk.part, chunk.index)
+    counts.skipped_records = len(skipped)
     arrays = {}
     for kind, values in zip(ARRAYS, (blocks.ids, blocks.lengths, blocks.first_lengths), strict=True):
         content = io.BytesIO()
         np.save(content, values, allow_pickle=False)
-        arrays[array_name(kind, text.index)] = content.getvalue()
+        arrays[array_name(kind, chunk.name)] = content.getvalue()
     files = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in arrays.items()}
-    sidecar = {"settings": settings, "source": text.source(), "counts": asdict(counts), "files": files}
-    path = folder / sidecar_name(text.index)
+    sidecar = {
+        "fingerprint": fingerprint,
+        "source": chunk.source(),
+        "counts": asdict(counts),
+        "statistics": statistics.to_dict(),
+        "skipped": skipped[:NAMED_SKIPPED_RECORDS],
+        "files": files,
+    }
+    path = folder / sidecar_name(chunk.name)
     try:
         # A sidecar of other contents must not vouch for a mixture of old and new files. An equal one is left: it may
         # belong to another run that prepares the same corpus in the same folder, and that replaces equal by equal.
@@ -236,6 +287,7 @@ def make_shard(packer: Packer, backend: Tokenizer, text: ShardText, folder: Path
         raise PreparationError(
             f"{explain_os_error(error, folder)}. Finished shards are kept: run the same command again to go on"
         ) from error
+    return counts
 
 
 _tools: tuple[Packer, Tokenizer] | None = None  # of a worker process, made once
@@ -248,10 +300,10 @@ def start_worker(packer: Packer) -> None:
     _tools = packer, packer.backend()
 
 
-def work(text: ShardText, folder: Path, settings: dict[str, Any]) -> None:
+def work(chunk: Chunk, folder: Path, fingerprint: str) -> ShardCounts:
     """`make_shard` with the worker's own packer and tokenizer."""
     assert _tools is not None
-    make_shard(*_tools, text, folder, settings)
+    return make_shard(*_tools, chunk, folder, fingerprint)
 
 
 def to_json(content: dict[str, Any]) -> bytes:
@@ -259,7 +311,13 @@ def to_json(content: dict[str, Any]) -> bytes:
 
 
 def publish(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut."""
+    """Write a file so that it is there whole or not at all, also after a power cut.
+
+    A remote file is written in one piece: object stores publish it when it is complete.
+    """
+    if is_remote(path):
+        path.write_bytes(data)
+        return
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator
 from torch.utils.data import IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerBase
 
+from electra_hf.corpora.parts import Part
 from electra_hf.errors import UsageError
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import Example, SharedEpoch
@@ -73,8 +74,8 @@ class StreamingBlocks(IterableDataset[Example]):
         backend = self.packer.backend()
         mine = (document for index, document in enumerate(self.corpus.documents()) if index % workers == worker)
         count = 0
-        for group in shards.shard_texts(mine, GROUP_CHARACTERS):
-            blocks, _ = self.packer.pack(backend, group.documents, self.seed, epoch, worker, group.index)
+        for group in shards.chunks(worker, Part(self.corpus.name, lambda: mine), GROUP_CHARACTERS):
+            blocks, _, _ = self.packer.pack(backend, group.records, self.seed, epoch, worker, group.index)
             for row, length, first_length in zip(
                 blocks.ids, blocks.lengths.tolist(), blocks.first_lengths.tolist(), strict=True
             ):

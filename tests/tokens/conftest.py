@@ -2,24 +2,36 @@
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from transformers import BertTokenizer
 
+from electra_hf.corpora.parts import Part
 from electra_hf.tokens.tokenizers import train_wordpiece
 
 WORDS = ["river", "stone", "winter", "lantern", "harbour", "small", "old", "walks", "sings", "over", "under", "quiet"]
 
 
 class ListCorpus:
-    """Documents in memory; counts how many were handed out."""
+    """Documents in memory, in parts of equal size; counts how many were handed out."""
 
-    def __init__(self, documents: list[str], name: str = "list") -> None:
+    def __init__(self, documents: list[str], name: str = "list", parts: int = 1) -> None:
         self.name = name
         self.texts = documents
+        self.number_of_parts = parts
         self.handed_out = 0
+
+    def parts(self) -> list[Part]:
+        if self.number_of_parts == 1:
+            return [Part(self.name, self.documents)]
+        size = -(-len(self.texts) // self.number_of_parts)
+        return [
+            Part(f"part {start}", partial(iter, self.texts[start : start + size]))
+            for start in range(0, len(self.texts), size)
+        ]
 
     def documents(self) -> Iterator[str]:
         for text in self.texts:

@@ -25,7 +25,7 @@ def test_examples(blocks, tokenizer, folder):
     assert set(example) == {"input_ids", "length", "first_length", "sample", "epoch"}
     assert example["sample"] == len(blocks) - 1 and example["epoch"] == 0
     assert blocks.max_length == 32 and blocks.vocab_size == len(tokenizer)
-    rows = np.concatenate([np.load(folder / f"blocks-{shard:05d}.npy") for shard in range(4)])
+    rows = np.concatenate([np.load(folder / f"blocks-00000-{shard:05d}.npy") for shard in range(4)])
     chosen = [len(blocks) - 1, 0, 50, 51]
     batch = blocks.__getitems__(chosen)
     assert np.array_equal([example["input_ids"] for example in batch], rows[chosen])
@@ -37,7 +37,10 @@ def test_examples(blocks, tokenizer, folder):
 def test_select(blocks):
     few = blocks.select(7)
     assert len(few) == 7 and len(blocks) > 7 and len(blocks.select(10**9)) == len(blocks)
-    assert np.array_equal(few[6]["input_ids"], blocks[6]["input_ids"])
+    spread = [index * len(blocks) // 7 for index in range(7)]
+    assert [example["sample"] for example in few] == [few[index]["sample"] for index in range(7)] == spread
+    assert np.array_equal(few[6]["input_ids"], blocks[spread[6]]["input_ids"])
+    assert [example["sample"] for example in few.select(2)] == [0, len(blocks) // 2]
     blocks.set_epoch(3)
     assert few[0]["epoch"] == 0 and blocks[0]["epoch"] == 3
 
@@ -67,17 +70,17 @@ def test_token_counts(blocks, tokenizer):
 
 
 def test_damaged_folders(blocks, folder):
-    path = folder / "lengths-00002.npy"
+    path = folder / "lengths-00000-00002.npy"
     data = path.read_bytes()
     path.write_bytes(data[:-1])
-    with pytest.raises(PreparationError, match=r"lengths-00002\.npy.*bytes instead of"):
+    with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy.*bytes instead of"):
         BlockDataset(folder)
     path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     BlockDataset(folder)  # the size is right, only the hash can tell
-    with pytest.raises(PreparationError, match=r"lengths-00002\.npy.*SHA-256"):
+    with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy.*SHA-256"):
         BlockDataset(folder, verify=True)
     path.unlink()
-    with pytest.raises(PreparationError, match=r"lengths-00002\.npy"):
+    with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy"):
         BlockDataset(folder)
     path.write_bytes(data)
     BlockDataset(folder, verify=True)

@@ -1,14 +1,25 @@
 import errno
 import json
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from electra_hf.corpora.parts import Part, SkippedRecord
 from electra_hf.errors import PreparationError, UsageError
 from electra_hf.tokens import preparation, shards
-from electra_hf.tokens.preparation import default_prepared_folder, prepare
+from electra_hf.tokens.preparation import (
+    default_prepared_folder,
+    finish,
+    preparation_settings,
+    prepare,
+    shard_task,
+    start,
+)
 from electra_hf.tokens.shards import PackingSettings
+from electra_hf.tokens.shares import prepare_share
 
 SETTINGS = PackingSettings(max_seq_length=32)
 SMALL = {"shard_characters": 4000, "progress": False}
@@ -20,16 +31,16 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """The indices of the shards that are tokenised."""
-    indices = []
+    """The names of the shards that are tokenised."""
+    names = []
     make_shard = shards.make_shard
 
-    def counting(packer, backend, text, *rest):
-        indices.append(text.index)
-        make_shard(packer, backend, text, *rest)
+    def counting(packer, backend, chunk, *rest):
+        names.append(chunk.name)
+        return make_shard(packer, backend, chunk, *rest)
 
     monkeypatch.setattr(shards, "make_shard", counting)
-    return indices
+    return names
 
 
 @pytest.mark.parametrize("packing", ["electra", "full"])
@@ -45,14 +56,14 @@ def test_counts_and_text(corpus, documents, tokenizer, folder, packing):
     assert counts["tokens"] == len(expected) and counts["blocks"] == len(blocks)
     assert counts["block_tokens"] == len(found) and counts["unknown_tokens"] == expected.count(1)
     names = {path.name for path in folder.iterdir()}
-    assert {"manifest.json", "blocks-00000.npy", "lengths-00001.npy", "first_lengths-00001.npy"} < names
+    assert {"manifest.json", "blocks-00000-00000.npy", "lengths-00000-00001.npy", "part-00000.json"} < names
     assert not [name for name in names if name.endswith(".tmp")]
 
 
 def test_workers_do_not_change_a_byte(corpus, tokenizer, tmp_path):
     for workers in (1, 3):
         prepare(corpus, tokenizer, tmp_path / str(workers), SETTINGS, num_workers=workers, **SMALL)
-    assert len(contents(tmp_path / "1")) == 4 * 4 + 1  # four files for each of four shards
+    assert len(contents(tmp_path / "1")) == 4 * 4 + 3  # four files for each of four shards
     assert contents(tmp_path / "1") == contents(tmp_path / "3")
 
 
@@ -60,11 +71,11 @@ def test_seed_and_shard_change_the_segments(make_corpus, documents, tokenizer, t
     twice = make_corpus(documents + documents)
     size = sum(map(len, documents))
     blocks = prepare(twice, tokenizer, tmp_path / "a", SETTINGS, shard_characters=size, progress=False)
-    first, second = (np.load(tmp_path / "a" / f"first_lengths-0000{shard}.npy") for shard in (0, 1))
+    first, second = (np.load(tmp_path / "a" / f"first_lengths-00000-0000{shard}.npy") for shard in (0, 1))
     assert len(blocks.manifest["shards"]) == 2 and first.tolist() != second.tolist()
     other = PackingSettings(max_seq_length=32, seed=1)
     prepare(twice, tokenizer, tmp_path / "b", other, shard_characters=size, progress=False)
-    assert np.load(tmp_path / "b" / "first_lengths-00000.npy").tolist() != first.tolist()
+    assert np.load(tmp_path / "b" / "first_lengths-00000-00000.npy").tolist() != first.tolist()
 
 
 def test_again_is_a_no_op(corpus, tokenizer, folder, encoded):
@@ -79,7 +90,7 @@ def test_interrupted_goes_on(corpus, documents, tokenizer, folder, encoded, monk
     real_publish = shards.publish
 
     def full_disk(path, data):
-        if path.name == "lengths-00002.npy":
+        if path.name == "lengths-00000-00002.npy":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         real_publish(path, data)
 
@@ -88,10 +99,10 @@ def test_interrupted_goes_on(corpus, documents, tokenizer, folder, encoded, monk
         prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
     monkeypatch.setattr(shards, "publish", real_publish)
     assert not (folder / "manifest.json").exists()
-    (folder / "blocks-00001.npy").write_bytes(b"half")  # damaged meanwhile: made again
+    (folder / "blocks-00000-00001.npy").write_bytes(b"half")  # damaged meanwhile: made again
     encoded.clear()
     prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
-    assert encoded == [1, 2, 3]
+    assert encoded == ["00000-00001", "00000-00002", "00000-00003"]
     fresh = folder.with_name("fresh")
     prepare(corpus, tokenizer, fresh, SETTINGS, **SMALL)
     assert contents(folder) == contents(fresh)
@@ -100,9 +111,10 @@ def test_interrupted_goes_on(corpus, documents, tokenizer, folder, encoded, monk
 def test_changed_text_behind_the_same_description(make_corpus, documents, tokenizer, folder, encoded):
     prepare(make_corpus(documents), tokenizer, folder, SETTINGS, **SMALL)
     (folder / "manifest.json").unlink()
+    (folder / "part-00000.json").unlink()
     encoded.clear()
     prepare(make_corpus([*documents[:-1], "river"]), tokenizer, folder, SETTINGS, **SMALL)
-    assert encoded == [3]
+    assert encoded == ["00000-00003"]
 
 
 def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
@@ -157,24 +169,97 @@ def test_files_of_others_are_left_alone(corpus, tokenizer, folder, overwrite):
 
 
 def test_no_text(make_corpus, tokenizer, folder):
-    with pytest.raises(PreparationError, match=r"empty one.* 2 documents, 3 characters and 0 tokens"):
+    with pytest.raises(PreparationError, match=r"empty one.* 0 documents, 0 characters and 0 tokens"):
         prepare(make_corpus(["", " \n "], "empty one"), tokenizer, folder, SETTINGS, **SMALL)
     assert contents(folder) == {}
 
 
 def test_tiny_documents_are_counted(make_corpus, tokenizer, folder):
     blocks = prepare(make_corpus(["river", "", "the old stone walks"]), tokenizer, folder, SETTINGS, **SMALL)
-    assert blocks.manifest["counts"]["documents_below_3_tokens"] == 2
+    assert blocks.manifest["counts"]["documents_below_3_tokens"] == 1
     assert len(blocks) == 2
 
 
-def test_shards_are_runs_of_documents():
-    texts = list(shards.shard_texts(["aaa", "bb", "c", "dddd", "e"], 4))
-    assert [(text.index, text.first_document, text.documents) for text in texts] == [
-        (0, 0, ["aaa", "bb"]),
-        (1, 2, ["c", "dddd"]),
-        (2, 4, ["e"]),
+def test_chunks_are_runs_of_records():
+    part = Part("p", lambda: iter(["aaa", "bb", "c", "dddd", "e"]))
+    assert [(chunk.name, chunk.first_record, chunk.records) for chunk in shards.chunks(3, part, 4)] == [
+        ("00003-00000", 0, ["aaa", "bb"]),
+        ("00003-00001", 2, ["c", "dddd"]),
+        ("00003-00002", 4, ["e"]),
     ]
+
+
+def test_a_long_corpus_that_became_short_leaves_no_shards_behind(make_corpus, documents, tokenizer, folder):
+    prepare(make_corpus(documents), tokenizer, folder, SETTINGS, **SMALL)
+    for name in ("manifest.json", "part-00000.json"):
+        (folder / name).unlink()
+    shorter = [document[:30] for document in documents]
+    prepare(make_corpus(shorter), tokenizer, folder, SETTINGS, **SMALL)
+    fresh = folder.with_name("fresh")
+    prepare(make_corpus(shorter), tokenizer, fresh, SETTINGS, **SMALL)
+    assert {path.name for path in folder.iterdir()} == {path.name for path in fresh.iterdir()}
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3, 7])
+def test_shares_do_not_change_a_byte(make_corpus, documents, tokenizer, tmp_path, shares):
+    """As many tasks as parts, fewer and more, in any order; all in the same folder."""
+    corpus = make_corpus(documents, parts=3)
+    whole = tmp_path / "whole"
+    blocks = prepare(corpus, tokenizer, whole, SETTINGS, shard_characters=1500, progress=False)
+    assert blocks.manifest["counts"]["documents"] == len(documents)
+    folder = tmp_path / "shares"
+    asked = preparation_settings(corpus, tokenizer, SETTINGS, shard_characters=1500)
+    task = shard_task(tokenizer, folder, SETTINGS, asked)
+    for share in reversed(range(shares)):
+        assert start(folder, asked)
+        prepare_share(corpus.name, corpus.parts(), task, share=share, shares=shares, progress=False)
+    finish(corpus, folder, asked)
+    assert contents(folder) == contents(whole)
+    assert not start(folder, asked)
+
+
+def test_a_missing_share_is_named(make_corpus, documents, tokenizer, folder):
+    corpus = make_corpus(documents, parts=2)
+    asked = preparation_settings(corpus, tokenizer, SETTINGS, shard_characters=1500)
+    task = shard_task(tokenizer, folder, SETTINGS, asked)
+    start(folder, asked)
+    prepare_share(corpus.name, corpus.parts(), task, share=0, shares=4, progress=False)
+    with pytest.raises(PreparationError, match="shard 00000-00001 of part 0 is missing: run the same command"):
+        finish(corpus, folder, asked)
+    prepare_share(corpus.name, corpus.parts(), task, share=2, shares=4, progress=False)
+    with pytest.raises(PreparationError, match="part 30 is not prepared to its end"):
+        finish(corpus, folder, asked)
+
+
+def _refuse_winter(record):
+    if "winter" in record:
+        raise SkippedRecord(f"a page about winter ({record[:6]})")
+    return [record.upper()]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_records_are_converted_and_skipped_where_the_shard_is_made(
+    make_corpus, tokenizer, folder, workers, caplog: pytest.LogCaptureFixture
+):
+    corpus = make_corpus(["river stone", "old winter", "small stone"])
+    parts = [part.then(_refuse_winter) for part in corpus.parts()]
+    corpus.parts = lambda: parts if workers == 1 else [replace(parts[0], records=partial(iter, corpus.texts))]
+    blocks = prepare(corpus, tokenizer, folder, SETTINGS, num_workers=workers, progress=False)
+    counts = blocks.manifest["counts"]
+    assert (counts["documents"], counts["skipped_records"]) == (2, 1)
+    assert "Left out: a page about winter (old wi)" in caplog.text
+    assert tokenizer.decode(blocks[1]["input_ids"], skip_special_tokens=True) == "small stone"
+
+
+def test_statistics(make_corpus, tokenizer, folder):
+    texts = ["river " * 5, "the é and é 漢 lantern", "old " * 20]
+    blocks = prepare(make_corpus(texts), tokenizer, folder, SETTINGS, **SMALL)
+    statistics = blocks.manifest["statistics"]
+    assert sum(statistics["document_lengths"].values()) == 3
+    assert statistics["document_lengths"]["3"] == 1  # 5 tokens
+    unknown = statistics["unknown_characters"]
+    assert unknown["é"] == 2 and unknown["漢"] == 1 and "r" not in unknown
+    assert blocks.manifest["counts"]["full_blocks"] == sum(example["length"] == 32 for example in blocks)
 
 
 def test_default_folder(corpus, tokenizer, tmp_path, monkeypatch):
