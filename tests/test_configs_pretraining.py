@@ -17,6 +17,8 @@ CONFIGS = Path(__file__).parents[1] / "configs" / "pretraining"
 PAPER = {
     "electra-small": (13.5, 64, 1, 19, 5e-4, 128 * 128),
     "electra-small-plus-plus": (13.5, 64, 1, 77, 5e-4, 128 * 512),
+    "electra-small-ko": (13.5, 64, 1, 77, 5e-4, 64 * 512),
+    "electra-small-ja": (13.5, 64, 1, 77, 5e-4, 64 * 512),
     "electra-base": (109, 256, 4, 77, 2e-4, 256 * 512),
     "electra-large": (334, 256, 4, 128, 2e-4, 2048 * 512),
 }

@@ -163,6 +163,31 @@ def text_lines(path: Path, encoding: str, encoding_errors: str, *, whole: bool =
             carried += stream.readline(limit - len(carried))
 
 
+def text_chunks(path: Path, encoding: str, encoding_errors: str, size: int = 2**20) -> Iterator[str]:
+    """Yield the text of a (compressed) file in chunks of about `size` characters, whatever lines it has.
+
+    A byte order mark of UTF-16 or UTF-32 takes precedence over `encoding`; none is part of the text.
+
+    Raises:
+        CorpusError: Bytes that cannot be read, decompressed or decoded.
+    """
+    with reading_errors(path, encoding), _open_bytes(path) as raw:
+        beginning = raw.read(4)
+    for bom, wide in _WIDE_BOMS:
+        if beginning.startswith(bom):
+            encoding = wide
+            break
+    with (
+        reading_errors(path, encoding),
+        _open_bytes(path) as raw,
+        io.TextIOWrapper(raw, encoding, encoding_errors, newline="\n") as stream,
+    ):
+        chunk = stream.read(size).removeprefix("\ufeff")
+        while chunk:
+            yield chunk
+            chunk = stream.read(size)
+
+
 def _cut_at_space(line: str) -> tuple[str, str]:
     """Split an unfinished line before its last word; a very long "word" is text without spaces, and stays."""
     head, *tail = line.rsplit(None, 1)

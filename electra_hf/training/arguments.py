@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
+from electra_hf.tokens.arguments import BlockArguments
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +97,7 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments:
+class DataArguments(BlockArguments):
     """Where the text comes from, and how it becomes blocks and masks."""
 
     dataset_name: list[str] = field(
@@ -141,38 +142,14 @@ class DataArguments:
     encoding_errors: str = field(
         default="strict", metadata={"help": "Bytes that are no text.", "choices": ["strict", "replace", "ignore"]}
     )
-    validation_split_percentage: float = field(
-        default=5.0, metadata={"help": "Percentage of documents held out for evaluation, 0 for none."}
-    )
-    max_train_samples: int | None = field(default=None, metadata={"help": "Train on the first N blocks only."})
-    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate on the first N blocks only."})
-    max_seq_length: int = field(default=128, metadata={"help": "Tokens in a block."})
-    packing: str = field(
-        default="full",
-        metadata={
-            "help": "full: blocks filled across sentences and documents. electra: one or two segments of one "
-            "document, "
-            "as the reference.",
-            "choices": ["full", "electra"],
-        },
-    )
-    overflow: str = field(
-        default="carry",
-        metadata={
-            "help": "With --packing electra, text that does not fit is carried on (carry) or lost, as in the "
-            "reference "
-            "(drop).",
-            "choices": ["carry", "drop"],
-        },
-    )
-    single_segment_probability: float = field(
-        default=0.1, metadata={"help": "With --packing electra, blocks that hold one segment only."}
-    )
-    short_probability: float = field(
-        default=0.05, metadata={"help": "With --packing electra, blocks that aim at a shorter random length."}
-    )
+    max_train_samples: int | None = field(default=None, metadata={"help": "Train on N blocks, evenly spread."})
+    max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate on N blocks, evenly spread."})
     prepared_dir: str | None = field(
-        default=None, metadata={"help": "Folder for the prepared blocks; default: in the Hugging Face cache."}
+        default=None,
+        metadata={
+            "help": "What `electra-hf prepare` wrote, in place of a source of text. With one: folder for the prepared "
+            "blocks; default: in the Hugging Face cache."
+        },
     )
     overwrite_cache: bool = field(default=False, metadata={"help": "Prepare again, whatever the folder holds."})
     preprocessing_num_workers: int = field(default=1, metadata={"help": "Processes that prepare the corpus."})

@@ -166,14 +166,7 @@ def open_blocks(
     Raises:
         PreparationError: If the folder cannot be written, holds something else, or the corpus gives too few blocks.
     """
-    settings = PackingSettings(
-        packing=cast(Any, data_args.packing),
-        max_seq_length=data_args.max_seq_length,
-        single_segment_probability=data_args.single_segment_probability,
-        short_probability=data_args.short_probability,
-        overflow=cast(Any, data_args.overflow),
-        seed=args.seed,
-    )
+    settings = data_args.packing_settings(args.seed)
     training = split == "train"
     if data_args.streaming and training:
         if args.max_steps <= 0:
