@@ -1,8 +1,8 @@
 import pytest
 
 from electra_hf.errors import PreparationError
-from electra_hf.tokens.prepared import is_prepared, open_prepared, save_tokenizer
 from electra_hf.tokens.preparation import prepare
+from electra_hf.tokens.prepared import is_prepared, open_prepared, save_tokenizer
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.tokenizers import load_tokenizer, train_wordpiece
 
