@@ -6,16 +6,17 @@ Every option can stand in the YAML file or on the command line, which wins; --he
 """
 
 from pathlib import Path
-from typing import Any
 
 from transformers import ElectraConfig, set_seed
 
-from electra_hf.corpora import Corpus, Limited, hold_out, open_corpora
+from electra_hf.corpora import Corpus, Limited, hold_out
+from electra_hf.corpora.arguments import open_source
+from electra_hf.corpora.remote import as_path
 from electra_hf.errors import run_script
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
-from electra_hf.sharing.samples import write_samples
+from electra_hf.sharing.samples import SAMPLES_NAME, write_samples
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
@@ -32,6 +33,7 @@ from electra_hf.training.setup import (
     corpus_names,
     end_processes,
     open_blocks,
+    open_prepared_blocks,
     open_tokenizer,
     start_logging,
 )
@@ -42,26 +44,9 @@ STREAMED_VALIDATION_DOCUMENTS = 1_000
 
 def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int) -> tuple[Corpus, Corpus | None]:
     """Training and evaluation documents, which never overlap."""
-    reading: dict[str, Any] = {
-        "text_column_name": data_args.text_column_name,
-        "document_separator": data_args.document_separator,
-        "encoding": data_args.encoding,
-        "encoding_errors": data_args.encoding_errors,
-    }
-    corpus = open_corpora(
-        dataset_name=data_args.dataset_name,
-        dataset_config_name=data_args.dataset_config_name,
-        train_file=data_args.train_file,
-        corpus=data_args.corpus,
-        corpus_weights=data_args.corpus_weights,
-        stopping_strategy=data_args.stopping_strategy,
-        streaming=data_args.streaming,
-        cache_dir=model_args.cache_dir,
-        seed=seed,
-        **reading,
-    )
+    corpus = open_source(data_args, seed, cache_dir=model_args.cache_dir)
     if data_args.validation_file:
-        return corpus, open_corpora(train_file=data_args.validation_file, **reading)
+        return corpus, open_source(data_args.for_files(data_args.validation_file), seed)
     if not data_args.validation_split_percentage:
         return corpus, None
     train, validation = hold_out(corpus, data_args.validation_split_percentage, seed)
@@ -79,15 +64,23 @@ def main() -> None:
         parser.write_settings(output_dir / "pretraining_config.yaml")
     set_seed(args.seed)
 
-    train_corpus, eval_corpus = open_corpus(data_args, model_args, args.seed)
-    tokenizer = open_tokenizer(model_args, data_args, args, train_corpus, checkpoint)
-    train_blocks = open_blocks(train_corpus, tokenizer, data_args, args, split="train") if args.do_train else None
-    eval_blocks = None
-    if eval_corpus is not None and args.do_eval:
-        eval_blocks = open_blocks(eval_corpus, tokenizer, data_args, args, split="validation")
-    if eval_corpus is not None and args.should_save:
-        # Before training: if nothing was held out, this is the time to say so.
-        write_samples(eval_corpus.documents(), output_dir)
+    if data_args.is_given() or data_args.prepared_dir is None:
+        train_corpus, eval_corpus = open_corpus(data_args, model_args, args.seed)
+        tokenizer = open_tokenizer(model_args, data_args, args, train_corpus, checkpoint)
+        train_blocks = open_blocks(train_corpus, tokenizer, data_args, args, split="train") if args.do_train else None
+        eval_blocks = None
+        if eval_corpus is not None and args.do_eval:
+            eval_blocks = open_blocks(eval_corpus, tokenizer, data_args, args, split="validation")
+        if eval_corpus is not None and args.should_save:
+            # Before training: if nothing was held out, this is the time to say so.
+            write_samples(eval_corpus.documents(), output_dir)
+    else:
+        tokenizer = open_tokenizer(model_args, data_args, args, None, checkpoint)
+        train_blocks = open_prepared_blocks(tokenizer, data_args, args, split="train") if args.do_train else None
+        eval_blocks = open_prepared_blocks(tokenizer, data_args, args, split="validation") if args.do_eval else None
+        samples = as_path(data_args.prepared_dir) / SAMPLES_NAME
+        if args.should_save and samples.is_file():
+            (output_dir / SAMPLES_NAME).write_bytes(samples.read_bytes())
 
     model = build_model(model_args, data_args, tokenizer)
     trainer = ReplacedTokenDetectionTrainer(

@@ -51,7 +51,7 @@ class ConfigArgumentParser(HfArgumentParser):
             UsageError: For an unknown option or key, a value of the wrong type, or a file that cannot be read.
         """
         argv = list(sys.argv[1:] if argv is None else argv)
-        defaults = vars(self.parse_known_args([])[0])
+        defaults = self._option_defaults()
         config_file = _find_config(argv)
         if config_file is not None:
             self._apply_config(Path(config_file))
@@ -79,6 +79,15 @@ class ConfigArgumentParser(HfArgumentParser):
             if not any(secret in name for secret in _SECRETS)
         }
         path.write_text(yaml.safe_dump(settings, sort_keys=True, allow_unicode=True), encoding="utf-8")
+
+    def _option_defaults(self) -> dict[str, Any]:
+        required = [action for action in self._actions if action.required]
+        for action in required:
+            action.required = False
+        defaults = vars(self.parse_known_args([])[0])
+        for action in required:
+            action.required = True
+        return defaults
 
     def _options(self) -> dict[str, argparse.Action]:
         # Reversed, so that an option wins over its --no_ complement, which has the same destination.

@@ -15,7 +15,7 @@ MAY_USE: dict[str, set[str]] = {
     "corpora": set(),
     "models": set(),
     "tokens": {"corpora"},
-    "training": {"models", "tokens"},
+    "training": {"corpora", "models", "tokens"},
     "finetuning": {"training", "models"},
     "sharing": {"models"},
     "cli": {"parser", "corpora", "models", "tokens", "training", "finetuning", "sharing"},

@@ -1,5 +1,7 @@
 """Command line over YAML over defaults, with errors that name what is wrong."""
 
+from dataclasses import dataclass, field
+
 import pytest
 import yaml
 
@@ -102,3 +104,17 @@ def test_help_prints(capsys):
         ConfigArgumentParser(TYPES).parse(["--help"])
     assert exit_info.value.code == 0
     assert "--generator_width" in capsys.readouterr().out
+
+
+@dataclass
+class Needy:
+    output_dir: str = field(metadata={"help": "Where to."})
+
+
+def test_a_required_option_can_stand_in_the_file_or_on_the_command_line(tmp_path):
+    config = tmp_path / "c.yaml"
+    config.write_text("output_dir: there\n")
+    assert ConfigArgumentParser((Needy,)).parse(["--output_dir", "here"])[0].output_dir == "here"
+    assert ConfigArgumentParser((Needy,)).parse(["--config", str(config)])[0].output_dir == "there"
+    with pytest.raises(UsageError, match="required: --output_dir"):
+        ConfigArgumentParser((Needy,)).parse([])

@@ -3,21 +3,27 @@
 `datasets` reports its failures with many exceptions, often without the way out; here each becomes one `CorpusError`.
 """
 
+import difflib
 import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from electra_hf.corpora.corpus import Corpus, text_value
 from electra_hf.corpora.files import file_identity
-from electra_hf.corpora.formats import columns_text_first, missing_column, report_nulls
+from electra_hf.corpora.formats import ROW_KINDS, columns_text_first, join_rows, missing_column, report_nulls
+from electra_hf.corpora.parts import Part
 from electra_hf.errors import CorpusError, explain_os_error
 
 # The files by which `Dataset.save_to_disk` and `DatasetDict.save_to_disk` folders are known.
 _SAVED_DATASET = "state.json"
 _SAVED_DATASET_DICT = "dataset_dict.json"
 _BATCH_ROWS = 256
+# A constant, so that the parts depend on the data set alone; a multiple of the rows that are joined to one document.
+ROWS_PER_PART = 2**18
 
 
 class HubDataset(Corpus):
@@ -32,9 +38,12 @@ class HubDataset(Corpus):
         revision: Branch, tag or commit on the Hub.
         cache_dir: Folder for downloads; the one of `datasets` when None.
         token: Access token for gated and private data sets; the one of `hf auth login` when None.
+        rows: What a row is, one of `ROW_KINDS`.
+        known_as: Name of a named corpus, for messages and the model card.
+        files: For a named corpus, patterns of the files in its repository that it needs.
 
-    Nothing is downloaded before the first call of `documents` or `describe`; both raise `CorpusError` when the data
-    set is out of reach or does not have the configuration, split or column.
+    Nothing is downloaded before the first call of `documents`, `parts` or `describe`; all raise `CorpusError` when the
+    data set is out of reach or does not have the configuration, split or column.
     """
 
     def __init__(
@@ -48,7 +57,11 @@ class HubDataset(Corpus):
         revision: str | None = None,
         cache_dir: str | None = None,
         token: str | None = None,
+        rows: str = "documents",
+        known_as: str | None = None,
+        files: Sequence[str] = (),
     ) -> None:
+        assert rows in ROW_KINDS
         self.path = name
         self.config_name = config_name
         self.split = split
@@ -57,7 +70,10 @@ class HubDataset(Corpus):
         self.revision = revision
         self.cache_dir = cache_dir
         self.token = token
-        self.name = f"{name}/{config_name}" if config_name else name
+        self.rows = rows
+        self.known_as = known_as
+        self.files = tuple(files)
+        self.name = known_as or (f"{name}/{config_name}" if config_name else name)
         self._dataset: Any = None
         self._fingerprint: Any = None
 
@@ -71,24 +87,48 @@ class HubDataset(Corpus):
             "split": self.split,
             "revision": self.revision,
             "text_column_name": self.text_column_name,
+            "rows": self.rows,
             "fingerprint": self._fingerprint,
         }
 
-    def _texts(self) -> Iterator[str]:
-        nulls = 0
-        for row, value in enumerate(self._values()):
-            text = text_value(value, f"{self.name}, split {self.split!r}, row {row}, column {self.text_column_name!r}")
-            if text is None:
-                nulls += 1
-            else:
-                yield text
-        report_nulls(self.name, self.text_column_name, nulls)
-
-    def _values(self) -> Iterator[object]:
-        column = self.text_column_name
+    def parts(self) -> list[Part]:
+        """A part is `ROWS_PER_PART` rows, or a whole stream. It opens the data set in the process that reads it."""
         dataset = self._load()
+        if self.streaming:
+            return [Part(self.name, partial(self._documents_of, 0, None))]
+        return [
+            Part(f"{self.name}, rows from {start}", partial(self._documents_of, start, ROWS_PER_PART))
+            for start in range(0, max(len(dataset), 1), ROWS_PER_PART)
+        ]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dataset": None, "_fingerprint": None}
+
+    def _documents_of(self, start: int, size: int | None) -> Iterator[str]:
+        """The documents that begin in the `size` rows from `start` on."""
+        return join_rows(self._texts_from(start, size), self.rows, size, first=start == 0)
+
+    def _texts_from(self, start: int, size: int | None) -> Iterator[str]:
+        """The texts of the rows from `start` on, empty where one is missing, until the reader has enough."""
+        nulls = 0
+        try:
+            for row, value in enumerate(self._values(start, size), start):
+                place = f"{self.name}, split {self.split!r}, row {row}, column {self.text_column_name!r}"
+                text = text_value(value, place)
+                nulls += text is None and (size is None or row < start + size)
+                yield text or ""
+        finally:
+            report_nulls(self.name, self.text_column_name, nulls)
+
+    def _values(self, start: int, size: int | None) -> Iterator[object]:
+        column = self.text_column_name
+        dataset = self._load().select_columns([column])
+        if size is not None:
+            # The last article of a part goes on beyond its end.
+            stop = len(dataset) if self.rows == "wikitext" else min(start + size, len(dataset))
+            dataset = dataset.select(range(start, stop))
         with self._reported():
-            for batch in dataset.select_columns([column]).iter(_BATCH_ROWS):
+            for batch in dataset.iter(_BATCH_ROWS):
                 yield from batch[column]
 
     def _load(self) -> Any:
@@ -159,14 +199,14 @@ class HubDataset(Corpus):
         if isinstance(error, EmptyDatasetError) and is_local:
             return f"the folder holds no data files ({said}): give a folder of Parquet, JSON Lines, CSV or text files"
         if isinstance(error, ConnectionError):
-            return f"the Hugging Face Hub is out of reach ({said}): {_OFFLINE_HINT}"
+            return f"the Hugging Face Hub is out of reach ({said}): {self._offline_hint()}"
         if isinstance(error, FileNotFoundError | HFValidationError) and not is_local:
             return (
                 f"no such data set or local folder ({said}): check the name, log in with `hf auth login` if it is "
-                f"private or gated, or {_OFFLINE_HINT}"
+                f"private or gated, or {self._offline_hint()}"
             )
         if "BuilderConfig" in said or "Config name is missing" in said:
-            return f"unknown or missing configuration ({said}): choose one with --dataset_config_name"
+            return self._explain_configuration(said)
         if "split" in said.lower() and isinstance(error, ValueError):
             return f"no split {self.split!r} ({said}): name one of the splits there are"
         cause = error.__cause__ if isinstance(error, DatasetGenerationError) else error
@@ -178,11 +218,28 @@ class HubDataset(Corpus):
             "download it again"
         )
 
+    def _explain_configuration(self, said: str) -> str:
+        wanted = self.config_name or ""
+        available = re.findall(r"'([^']+)'", said.partition("Available: ")[2])
+        # The configurations of Wikipedia differ in their last letters only.
+        near = difflib.get_close_matches(wanted, available, n=5, cutoff=0.8)
+        if self.known_as and near:
+            return f"{self.path} has no configuration {wanted!r}; near ones are {', '.join(near)}: check the language"
+        if len(said) > 1000:
+            said = said[:1000] + "..."
+        hint = f"did you mean {', '.join(near)}? Choose" if near else "choose"
+        return f"unknown or missing configuration ({said}): {hint} one with --dataset_config_name"
 
-_OFFLINE_HINT = (
-    "download it on a machine with a network (`hf download NAME --repo-type dataset --local-dir FOLDER`) and give the "
-    "folder as the name, or set HF_HOME to a folder that has it in its cache; unset HF_HUB_OFFLINE if it is set"
-)
+    def _offline_hint(self) -> str:
+        """What to do without a network: the command that downloads, and how its result is named."""
+        revision = f" --revision {self.revision}" if self.revision else ""
+        include = f" --include '{self.files[0]}'" if self.files else ""
+        folder = f"--corpus {self.known_as}=FOLDER" if self.known_as else "the folder as the name"
+        return (
+            f"download it on a machine with a network (`hf download {self.path} --repo-type dataset{revision}"
+            f"{include} --local-dir FOLDER`) and give {folder}, or set HF_HOME to a folder that has it in its cache; "
+            "unset HF_HUB_OFFLINE if it is set"
+        )
 
 
 def _columns(dataset: Any) -> list[str]:

@@ -10,6 +10,7 @@ import torch
 from transformers import TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
+from electra_hf.corpora.arguments import SourceArguments
 from electra_hf.errors import UsageError
 from electra_hf.tokens.arguments import BlockArguments
 
@@ -97,50 +98,11 @@ class ModelArguments:
 
 
 @dataclass
-class DataArguments(BlockArguments):
+class DataArguments(BlockArguments, SourceArguments):
     """Where the text comes from, and how it becomes blocks and masks."""
 
-    dataset_name: list[str] = field(
-        default_factory=list, metadata={"help": "Data sets on the Hub or local folders; several are interleaved."}
-    )
-    dataset_config_name: list[str] = field(
-        default_factory=list, metadata={"help": "Configuration of each data set (none for no configuration)."}
-    )
-    train_file: list[str] = field(
-        default_factory=list,
-        metadata={
-            "help": "Local files, globs or folders: .txt .jsonl .csv .tsv .parquet (also .gz .bz2 .xz .zst) and "
-            "WikiExtractor output."
-        },
-    )
     validation_file: list[str] = field(
         default_factory=list, metadata={"help": "Likewise for evaluation; default: documents held out of the corpus."}
-    )
-    corpus: list[str] = field(
-        default_factory=list, metadata={"help": "Named corpora: python-docs (embedded, needs no download)."}
-    )
-    corpus_weights: list[float] = field(
-        default_factory=list,
-        metadata={"help": "How often to draw from each corpus (data sets, then files, then named corpora)."},
-    )
-    stopping_strategy: str = field(
-        default="all_exhausted_without_replacement",
-        metadata={
-            "help": "When interleaving ends, as in datasets.interleave_datasets.",
-            "choices": ["first_exhausted", "all_exhausted", "all_exhausted_without_replacement"],
-        },
-    )
-    text_column_name: str = field(default="text", metadata={"help": "Column that holds the text."})
-    document_separator: str = field(
-        default="blank_line",
-        metadata={
-            "help": "In .txt files: blank_line (one sentence a line), file (one document a file) or line.",
-            "choices": ["blank_line", "file", "line"],
-        },
-    )
-    encoding: str = field(default="utf-8", metadata={"help": "Encoding of local text files."})
-    encoding_errors: str = field(
-        default="strict", metadata={"help": "Bytes that are no text.", "choices": ["strict", "replace", "ignore"]}
     )
     max_train_samples: int | None = field(default=None, metadata={"help": "Train on N blocks, evenly spread."})
     max_eval_samples: int | None = field(default=None, metadata={"help": "Evaluate on N blocks, evenly spread."})

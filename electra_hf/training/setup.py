@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 import transformers
@@ -13,14 +13,17 @@ from accelerate.utils import broadcast_object_list
 from torch.utils.data import Dataset
 from transformers import AutoConfig, ElectraConfig, PreTrainedTokenizerBase
 
+from electra_hf.corpora import Corpus
+from electra_hf.corpora.remote import as_path
 from electra_hf.errors import CheckpointError, ElectraHfError, PreparationError, UsageError
 from electra_hf.models import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionConfig,
     derive_generator_config,
 )
+from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.preparation import default_prepared_folder, prepare
-from electra_hf.tokens.shards import PackingSettings
+from electra_hf.tokens.prepared import is_prepared, open_prepared
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
 from electra_hf.training.arguments import DataArguments, ModelArguments, PretrainingArguments
@@ -28,17 +31,6 @@ from electra_hf.training.arguments import DataArguments, ModelArguments, Pretrai
 # Rows that were added to an embedding to round its size up.
 _PADDING_ROWS = 128
 _SIZE_DECIDES = "the tokenizer decides it: train one with --vocab_size, or give another --tokenizer_name"
-
-
-class Corpus(Protocol):
-    """What this module needs of a corpus (electra_hf.corpora)."""
-
-    @property
-    def name(self) -> str: ...
-
-    def documents(self) -> Iterator[str]: ...
-
-    def describe(self) -> dict[str, Any]: ...
 
 
 def start_logging(args: PretrainingArguments) -> None:
@@ -69,15 +61,16 @@ def end_processes() -> None:
 
 def corpus_names(data_args: DataArguments) -> list[str]:
     """What the run reads, for people: names on the Hub as they are, local text without the folders of this machine."""
-    data_sets = [Path(name).name if Path(name).exists() else name for name in data_args.dataset_name]
-    return [*data_sets, *(Path(pattern).name for pattern in data_args.train_file), *data_args.corpus]
+    if not data_args.is_given() and data_args.prepared_dir is not None:
+        return [as_path(data_args.prepared_dir).name]
+    return data_args.source_names()
 
 
 def open_tokenizer(
     model_args: ModelArguments,
     data_args: DataArguments,
     args: PretrainingArguments,
-    corpus: Corpus,
+    corpus: Corpus | None,
     checkpoint: Path | None,
 ) -> PreTrainedTokenizerBase:
     """The tokenizer of the run: the checkpoint's when resuming, a trained one, or the one that was named.
@@ -86,7 +79,7 @@ def open_tokenizer(
         model_args: Names of tokenizer and model, and how a new tokenizer is trained.
         data_args: The length that the tokenizer should know.
         args: Which process this is.
-        corpus: Text for a new tokenizer.
+        corpus: Text for a new tokenizer; None if there are only prepared blocks, which bring theirs.
         checkpoint: The folder the run resumes from.
 
     Raises:
@@ -98,9 +91,13 @@ def open_tokenizer(
     elif model_args.train_tokenizer:
         if model_args.tokenizer_name:
             raise UsageError("--train_tokenizer and --tokenizer_name exclude each other: leave one out")
+        if corpus is None:
+            raise UsageError("--train_tokenizer needs text, and --prepared_dir brings blocks and their own tokenizer")
         tokenizer = _train_tokenizer(model_args, data_args, args, corpus)
     else:
-        name = model_args.tokenizer_name or model_args.model_name_or_path or model_args.config_name
+        prepared = data_args.prepared_dir if corpus is None else None
+        names = (model_args.tokenizer_name, prepared, model_args.model_name_or_path, model_args.config_name)
+        name = next(filter(None, names), None)
         if name is None:
             raise UsageError("no tokenizer: give --tokenizer_name (folder, Hub id or vocab.txt), or --train_tokenizer")
         tokenizer = load_tokenizer(
@@ -175,7 +172,7 @@ def open_blocks(
             corpus, tokenizer, settings, shuffle_buffer_size=data_args.shuffle_buffer_size, seed=args.seed
         )
     if data_args.prepared_dir:
-        folder = Path(data_args.prepared_dir) / split
+        folder = as_path(data_args.prepared_dir) / split
     else:
         folder = default_prepared_folder(corpus, tokenizer, settings)
     with args.main_process_first(desc=f"preparing {split} blocks"):
@@ -188,13 +185,44 @@ def open_blocks(
             overwrite=data_args.overwrite_cache and args.process_index == 0,
             progress=args.should_log and not args.disable_tqdm,
         )
+    return _limited(blocks, corpus.name, data_args, args, training=training)
+
+
+def open_prepared_blocks(
+    tokenizer: PreTrainedTokenizerBase, data_args: DataArguments, args: PretrainingArguments, *, split: str
+) -> BlockDataset | None:
+    """Blocks of one split of a folder that `electra-hf prepare` wrote; None if it has no such split.
+
+    Args:
+        tokenizer: The tokenizer of the run.
+        data_args: Folder and limits; the length of a block must be the folder's.
+        args: Batch size.
+        split: `train` or `validation`; there is always one to train on.
+
+    Raises:
+        PreparationError: If the blocks are missing or damaged, or were made with another tokenizer or length.
+    """
+    assert data_args.prepared_dir is not None
+    training = split == "train"
+    if not training and not is_prepared(data_args.prepared_dir, split):
+        return None
+    with args.main_process_first(desc=f"opening {split} blocks"):  # a remote folder is copied once
+        asked = {"max_seq_length": data_args.max_seq_length}
+        blocks = open_prepared(data_args.prepared_dir, split, tokenizer, asked)
+    return _limited(blocks, data_args.prepared_dir, data_args, args, training=training)
+
+
+def _limited(
+    blocks: BlockDataset, name: str, data_args: DataArguments, args: PretrainingArguments, *, training: bool
+) -> BlockDataset:
+    """As many blocks as were asked for, and enough of them."""
     limit = data_args.max_train_samples if training else data_args.max_eval_samples
     if limit is not None and limit < len(blocks):
         blocks = blocks.select(limit)
     batch = args.train_batch_size * args.world_size
     if training and args.do_train and len(blocks) < batch:
         raise PreparationError(
-            f"{corpus.name} gives {len(blocks)} training blocks of {data_args.max_seq_length} tokens, fewer than one "
+            f"{name} gives {len(blocks)} training blocks of {data_args.max_seq_length} tokens, fewer than one "
             f"batch of {batch}: add text, or lower --per_device_train_batch_size or --max_seq_length"
         )
     return blocks

@@ -125,7 +125,7 @@ class TestInterleaved:
 
 
 class TestHoldOut:
-    @given(st.integers(20, 200), st.floats(20, 80), st.integers(-(2**70), 2**70))
+    @given(st.integers(100, 200), st.floats(20, 80), st.integers(-(2**70), 2**70))
     def test_sides_are_complementary_and_in_order(self, size: int, percentage: float, seed: int) -> None:
         corpus = numbered("a", size)
         train, validation = hold_out(corpus, percentage, seed)

@@ -10,13 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 import zstandard
 
 from electra_hf.corpora import LocalFiles
-from electra_hf.corpora import decoding as decoding_module
 from electra_hf.errors import CorpusError, UsageError
 
 COMPRESS: dict[str, Callable[[bytes], bytes]] = {
@@ -30,18 +27,7 @@ WIKI = (
     '<doc id="2" url="u" title="Empty">\nEmpty\n\n\n</doc>\n'
     '<doc id="3" url="u" title="C">\nC\n\nThird.\n</doc>\n'
 )
-WIKI_DOCUMENTS = ["A & B\nFirst &lt;br&gt;.\nSecond.", "C\nThird."]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Callable[[str, str | bytes], Path]:
-    def write_file(name: str, content: str | bytes) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content.encode() if isinstance(content, str) else content)
-        return path
-
-    return write_file
+WIKI_DOCUMENTS = ["A & B\nFirst\n.\nSecond.", "C\nThird."]
 
 
 Write = Callable[[str, str | bytes], Path]
@@ -57,23 +43,7 @@ def failure(*patterns: Path | str, **options: Any) -> str:
     return str(raised.value)
 
 
-class TestFormats:
-    @pytest.mark.parametrize(
-        ("separator", "documents"),
-        [("blank_line", ["a\nb", "c"]), ("line", ["a", "b", "c"]), ("file", ["a\nb\nc"])],
-    )
-    def test_text(self, write: Write, separator: str, documents: list[str]) -> None:
-        path = write("a.txt", "\n\na\r\nb\n \n\u3000\nc")
-        assert read(path, document_separator=separator) == documents
-
-    def test_only_line_feeds_end_lines(self, write: Write) -> None:
-        assert read(write("a.txt", "a\rb\nc"), document_separator="line") == ["a\rb", "c"]
-        line = "a\u0085b\u2028c\x0cd\x1ce"
-        assert read(write("a.txt", f"{line}\nf"), document_separator="line") == [line, "f"]
-        assert read(write("a.tsv", f"text\n{line}\n")) == [line]
-        assert read(write("a.csv", f"text\n{line}\n")) == [line]
-        assert read(write("a.jsonl", json.dumps({"text": line}, ensure_ascii=False))) == [line]
-
+class TestBytes:
     @pytest.mark.parametrize("suffix", COMPRESS)
     def test_compressed(self, write: Write, suffix: str) -> None:
         compress = COMPRESS[suffix]
@@ -82,52 +52,6 @@ class TestFormats:
         assert read(write("wiki_00" + suffix, compress(WIKI.encode()))) == WIKI_DOCUMENTS
         # Several members in one file, as parallel compressors write them.
         assert read(write("b.txt" + suffix, compress(b"a\n") + compress(b"b"))) == ["a\nb"]
-
-    @pytest.mark.parametrize("name", ["wiki_00", "wiki_00.txt", "AA/wiki_07"])
-    def test_wikiextractor(self, write: Write, name: str) -> None:
-        assert read(write(name, WIKI)) == WIKI_DOCUMENTS
-
-    def test_wikiextractor_without_an_end(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
-        assert read(write("wiki_00", WIKI.removesuffix("</doc>\n") + "More.\n")) == [
-            WIKI_DOCUMENTS[0],
-            WIKI_DOCUMENTS[1] + "\nMore.",
-        ]
-        assert "line 14: this <doc ...> has no </doc>" in caplog.text
-
-    def test_text_outside_of_articles_is_reported(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
-        assert read(write("wiki_00", WIKI + "stray\n")) == WIKI_DOCUMENTS
-        assert "1 lines outside" in caplog.text
-
-    def test_wikiextractor_json_and_unknown_suffixes(self, write: Write) -> None:
-        assert read(write("wiki_01", '\n{"id": "1", "text": "a\\nb"}\n{"id": "2", "text": ""}\n')) == ["a\nb"]
-
-    def test_json_lines(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
-        path = write("a.json", '{"body": "a"}\r\n\n{"body": null}\n{"body": "b"}')
-        assert read(path, text_column_name="body") == ["a", "b"]
-        assert "1 rows with a null" in caplog.text
-
-    def test_half_a_surrogate_pair_is_replaced(self, write: Write) -> None:
-        documents = read(write("a.jsonl", r'{"text": "a\ud83d b\ud83d\ude00"}'))
-        assert documents == ["a\ufffd b\U0001f600"]
-        documents[0].encode()
-
-    def test_csv(self, write: Write) -> None:
-        content = 'id,text\r\n1,"a, ""b""\r\nc"\r\n2,d\r\n\r\n3,\r\n'
-        assert read(write("a.csv", content)) == ['a, "b"\nc', "d"]
-
-    def test_csv_field_above_the_default_limit(self, write: Write) -> None:
-        assert read(write("a.csv", "text\n" + "a" * 200_000)) == ["a" * 200_000]
-
-    def test_tsv_knows_no_quotes(self, write: Write) -> None:
-        content = 'id\ttext\n1\t"open\n2\tb" "\n3\t\n'
-        assert read(write("a.tsv", content)) == ['"open', 'b" "']
-
-    @pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.dictionary(pa.int32(), pa.string())])
-    def test_parquet(self, tmp_path: Path, kind: pa.DataType, caplog: pytest.LogCaptureFixture) -> None:
-        texts = [f"text {index}" for index in range(600)]
-        pq.write_table(pa.table({"n": range(601), "text": pa.array([*texts, None], kind)}), tmp_path / "a.parquet")
-        assert read(tmp_path / "a.parquet") == texts
-        assert "1 rows with a null" in caplog.text
 
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp949", "shift_jis"])
     def test_encodings(self, write: Write, encoding: str) -> None:
@@ -139,59 +63,6 @@ class TestFormats:
         content = {"a.txt": "A\nb", "a.jsonl": '{"text": "A\\nb"}', "a.csv": 'text\n"A\nb"\n'}
         content["wiki_00"] = '<doc id="1">\nA\n\nb\n</doc>'
         assert read(write(name, b"\xef\xbb\xbf" + content[name].encode())) == ["A\nb"]
-
-
-class TestLargeInput:
-    def test_line_of_20_megabytes(self, write: Write, caplog: pytest.LogCaptureFixture) -> None:
-        text = ("word " * 4_000_000).strip()
-        path = write("a.txt", f"first\n{text}\nlast")
-        documents = read(path)
-        assert [len(document) <= 2**24 for document in documents] == [True] * len(documents)
-        assert " ".join(" ".join(documents).split("\n")).replace("  ", " ") == f"first {text} last"
-        assert f"{path}, line 2: a line of more than 10000000 characters" in caplog.text
-        assert caplog.text.count("line 2") == 1
-
-    @pytest.mark.parametrize("separator", ["blank_line", "file", "line"])
-    @pytest.mark.parametrize("content", ["aa bbb c dddd eeeee ff\ng\n", "a" * 100, "aaaa\n" * 10, "aaaaaaa b\n" * 5])
-    def test_pieces_keep_every_character(
-        self, write: Write, monkeypatch: pytest.MonkeyPatch, separator: str, content: str
-    ) -> None:
-        monkeypatch.setattr(decoding_module, "MAX_DOCUMENT_CHARACTERS", 10)
-        documents = read(write("a.txt", content), document_separator=separator)
-        assert "".join("".join(documents).split()) == "".join(content.split())
-
-    def test_pieces_of_a_line_end_at_white_space(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(decoding_module, "MAX_DOCUMENT_CHARACTERS", 12)
-        documents = read(write("a.txt", "aaa bbb cccc dddd eeeeeeeeeeeeeeeeee"), document_separator="line")
-        assert documents == ["aaa bbb", "cccc dddd", "eeeeeeeeeeee", "eeeeee"]
-
-    def test_warning_counts_lines_not_pieces(
-        self, write: Write, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        monkeypatch.setattr(decoding_module, "MAX_DOCUMENT_CHARACTERS", 10)
-        monkeypatch.setattr(decoding_module, "LONG_LINE_CHARACTERS", 20)
-        read(write("a.txt", "\n".join(["a" * 45, "b" * 19, "c " * 20])))
-        assert [record.args[1] for record in caplog.records if isinstance(record.args, tuple)] == [1, 3]
-
-    def test_article_comes_in_pieces_with_one_title(self, write: Write) -> None:
-        body = f"{'a' * 999}\n" * 17_000
-        documents = read(write("wiki_00", f'<doc id="1">\nTitle\n\n{body}</doc>\n'))
-        assert len(documents) == 2
-        assert "\n".join(documents) == f"Title\n{body.rstrip()}"
-
-    def test_text_without_blank_lines_comes_in_pieces(self, write: Write) -> None:
-        line = "a" * 999
-        documents = read(write("a.txt", f"{line}\n" * 17_000))
-        assert [len(document) <= 2**24 for document in documents] == [True, True]
-        assert "\n".join(documents) == "\n".join([line] * 17_000)
-
-    def test_record_that_is_too_long(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(decoding_module, "MAX_RECORD_CHARACTERS", 100)
-        message = failure(write("a.jsonl", '{"text": "b"}\n' + json.dumps({"text": "a" * 100})))
-        assert "line 2: longer than 100 characters" in message
-
-    def test_truncated_quote_does_not_swallow_the_file(self, write: Write) -> None:
-        assert "line 3: not valid CSV" in failure(write("a.csv", 'text\n"a\nb\n'))
 
 
 class TestFinding:
@@ -315,38 +186,6 @@ class TestErrors:
         with pytest.raises(UsageError, match="at least one path"):
             LocalFiles([])
 
-    @pytest.mark.parametrize("broken", ['{"text": "b"', '{"text": "b"} x', '"b"', "3", '{"text": ' + "1" * 5000 + "}"])
-    def test_broken_json_line(self, write: Write, broken: str) -> None:
-        message = failure(write("a.jsonl", f'{{"text": "a"}}\n{broken}\n'))
-        assert "a.jsonl, line 2: not one JSON object a line" in message
-        assert "repair or remove the line" in message
-
-    @pytest.mark.parametrize("indent", [None, 2])
-    def test_json_array(self, write: Write, indent: int | None) -> None:
-        message = failure(write("a.json", json.dumps([{"text": "a"}], indent=indent)))
-        assert "line 1" in message and "JSON Lines" in message and "jq" in message
-        assert "JSON Lines" in failure(write("b.json", json.dumps({"text": "a"}, indent=2)))
-
-    def test_missing_column(self, write: Write, tmp_path: Path) -> None:
-        assert "line 2: no column 'text'; found: body, id" in failure(
-            write("a.jsonl", '{"text": "a"}\n{"body": "b", "id": 1}')
-        )
-        assert "no column 'text'; found: id, body" in failure(write("a.csv", "id,body\n1,b"))
-        assert "no column 'text'; found: id, body" in failure(write("a.tsv", "id\tbody\n1\tb"))
-        pq.write_table(pa.table({"id": [1], "body": ["b"]}), tmp_path / "a.parquet")
-        message = failure(tmp_path / "a.parquet")
-        assert "no column 'text'; found: body, id" in message and "--text_column_name" in message
-
-    def test_value_that_is_no_text(self, write: Write, tmp_path: Path) -> None:
-        message = failure(write("a.jsonl", '{"text": "a"}\n{"text": 3}'))
-        assert "line 2, column 'text' holds 3 of type int, not text" in message
-        pq.write_table(pa.table({"text": [1, 2]}), tmp_path / "a.parquet")
-        assert "holds 1 of type int" in failure(tmp_path / "a.parquet")
-
-    def test_rows_that_do_not_fit_the_header(self, write: Write) -> None:
-        assert "line 3: 3 columns where the header has 2" in failure(write("a.csv", "id,text\n1,a\n2,b,c\n"))
-        assert "line 2: 1 columns where the header has 2" in failure(write("a.tsv", "id\ttext\n1\n"))
-
     @pytest.mark.parametrize("suffix", COMPRESS)
     @pytest.mark.parametrize(
         "damage", [lambda data: data[:-9], lambda data: b"plain text\n" * 50, lambda data: data[:3]]
@@ -355,18 +194,6 @@ class TestErrors:
         content = os.urandom(20_000).hex().encode()
         message = failure(write("a.txt" + suffix, damage(COMPRESS[suffix](content))))
         assert f"a.txt{suffix}: the file is truncated or is not {suffix[1:]} data" in message
-
-    @pytest.mark.parametrize(
-        "damage", [lambda data: data[:-9], lambda data: b"text", lambda data: data[:4] + data[90:]]
-    )
-    def test_damaged_parquet(self, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
-        path = tmp_path / "a.parquet"
-        pq.write_table(pa.table({"text": [str(index) for index in range(1000)]}), path)
-        path.write_bytes(damage(path.read_bytes()))
-        assert f"{path}: the file is truncated or is not" in failure(path)
-
-    def test_compressed_parquet(self, write: Write) -> None:
-        assert "decompress the file" in failure(write("a.parquet.gz", gzip.compress(b"PAR1")))
 
     def test_permission_denied(self, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
         path = write("a.txt", "a")

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import pickle
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,9 @@ import pytest
 from datasets import Dataset, DatasetDict, config, disable_progress_bars, enable_progress_bars
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
-from electra_hf.corpora import HubDataset, LocalFiles
+from electra_hf.corpora import HubDataset, LocalFiles, hub
+from electra_hf.corpora.formats import rows
+from electra_hf.corpora.named import open_named_corpus
 from electra_hf.errors import CorpusError
 
 ROWS = {"id": [1, 2, 3], "text": ["a", None, "b"]}
@@ -105,6 +108,50 @@ class TestReading:
         assert opened("no/such", "config").name == "no/such/config"
 
 
+class TestParts:
+    TITLES = ["", " = A = ", "a1", "a2", " = B = ", "b1", " = C = ", "c1", "c2", "c3"]
+
+    @pytest.fixture(autouse=True)
+    def small_parts(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(hub, "ROWS_PER_PART", 4)
+        monkeypatch.setattr(rows, "SENTENCES_PER_DOCUMENT", 2)
+
+    @pytest.mark.parametrize(
+        ("kind", "documents"),
+        [
+            ("documents", [text for text in TITLES if text]),
+            ("sentences", [" = A = ", "a1\na2", " = B = \nb1", " = C = \nc1", "c2\nc3"]),
+            ("wikitext", ["A\na1\na2", "B\nb1", "C\nc1\nc2\nc3"]),
+        ],
+    )
+    def test_parts_are_the_whole(self, opened: Open, parquet_folder: Path, kind: str, documents: list[str]) -> None:
+        Dataset.from_dict({"text": self.TITLES}).to_parquet(parquet_folder / "train.parquet")
+        corpus = opened(parquet_folder, rows=kind)
+        parts = corpus.parts()
+        assert [part.name for part in parts] == [f"{corpus.name}, rows from {start}" for start in (0, 4, 8)]
+        assert [text for part in parts for text in part.records() if text] == documents
+        assert list(corpus.documents()) == documents
+        (whole,) = opened(parquet_folder, rows=kind, streaming=True).parts()
+        assert [text for text in whole.records() if text] == documents
+
+    def test_parts_can_be_pickled_and_read_in_any_order(self, opened: Open, parquet_folder: Path) -> None:
+        Dataset.from_dict({"text": [str(row) for row in range(6)]}).to_parquet(parquet_folder / "train.parquet")
+        first, second = pickle.loads(pickle.dumps(opened(parquet_folder).parts()))
+        assert [list(second.records()), list(first.records()), list(second.records())] == [
+            ["4", "5"],
+            ["0", "1", "2", "3"],
+            ["4", "5"],
+        ]
+
+    def test_missing_texts_are_counted_once(
+        self, opened: Open, parquet_folder: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        texts = [" = A = ", "a", None, "b", None, " = B = ", "c"]
+        Dataset.from_dict({"text": texts}).to_parquet(parquet_folder / "train.parquet")
+        assert list(opened(parquet_folder, rows="wikitext").documents()) == ["A\na\nb", "B\nc"]
+        assert [record.args[1] for record in caplog.records if isinstance(record.args, tuple)] == [1, 1]
+
+
 class TestErrors:
     @pytest.mark.usefixtures("offline")
     @pytest.mark.parametrize("streaming", [False, True])
@@ -112,6 +159,31 @@ class TestErrors:
         message = failure(opened("wikimedia/wikipedia", "20231101.ko", streaming=streaming))
         for part in ("out of reach", "hf download", "HF_HOME", "HF_HUB_OFFLINE"):
             assert part in message
+
+    @pytest.mark.usefixtures("offline")
+    @pytest.mark.parametrize(
+        ("name", "command"),
+        [
+            ("kowiki", "hf download wikimedia/wikipedia --repo-type dataset --include '*20231101.ko/*' --local-dir"),
+            ("bookcorpus", "hf download bookcorpus/bookcorpus --repo-type dataset --revision refs/convert/parquet"),
+        ],
+    )
+    def test_named_corpus_offline(self, tmp_path: Path, name: str, command: str) -> None:
+        with pytest.raises(CorpusError) as raised:
+            open_named_corpus(name, cache_dir=str(tmp_path)).parts()
+        message = str(raised.value)
+        assert message.startswith(f"{name}: the Hugging Face Hub is out of reach")
+        assert command in message and f"give --corpus {name}=FOLDER" in message and "HF_HOME" in message
+
+    def test_unknown_language_of_wikipedia(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        def unknown(*_: object, **__: object) -> None:
+            raise ValueError("BuilderConfig '20231101.kr' not found. Available: ['20231101.ko', '20231101.kv', 'x']")
+
+        monkeypatch.setattr("datasets.load_dataset_builder", unknown)
+        with pytest.raises(
+            CorpusError, match=r"no configuration '20231101.kr'; near ones are 20231101.k[ov], .*language"
+        ):
+            open_named_corpus("krwiki", cache_dir=str(tmp_path)).describe()
 
     def test_not_found_on_the_hub(self, opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
         def absent(*_: object, **__: object) -> None:

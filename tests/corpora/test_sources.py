@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from electra_hf.corpora import NAMED_CORPORA, HubDataset, Interleaved, LocalFiles, PythonDocs, open_corpora
+from electra_hf.corpora import HubDataset, Interleaved, LocalFiles, PythonDocs, open_corpora
 from electra_hf.errors import CorpusError, UsageError
 
 
@@ -101,7 +101,3 @@ def test_unknown_stopping_strategy_is_found_with_one_corpus_too() -> None:
 def test_wrong_path_is_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(CorpusError, match="no such file"):
         open_corpora(train_file=[str(tmp_path / "nothing")])
-
-
-def test_names_are_those_of_the_corpora() -> None:
-    assert {name: make().name for name, make in NAMED_CORPORA.items()} == {name: name for name in NAMED_CORPORA}
