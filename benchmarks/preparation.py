@@ -6,9 +6,9 @@
 
 Each measurement is the whole `electra-hf prepare` command in a process of its own, start-up and splits included; what
 is asked for (numbers of workers) is measured in turn, round after round. Speed is megabytes of UTF-8 text per second,
-by the wall clock and by the processor time of all its processes; the first fifth of the files' size is start-up for
-small inputs, so give tens of megabytes. Memory is the largest sum over the command's processes of their proportional
-set sizes, looked at four times a second: shared pages count once.
+by the wall clock and by the processor time of all its processes; starting takes some seconds, so give tens of
+megabytes. Memory is the largest sum over the command's processes of their proportional set sizes, looked at four times
+a second: shared pages count once.
 
 --synthetic_gb writes that many gigabytes of numbered documents made of the given text into a temporary folder first, to
 show that memory does not grow with the corpus.
@@ -93,7 +93,7 @@ def measure(options: argparse.Namespace, workers: int, folder: Path) -> dict[str
     if process.returncode:
         raise SystemExit(f"failed: {' '.join(command)}")
     counts = json.loads((folder / "train" / "manifest.json").read_text())["counts"]
-    megabytes = counts["characters"] / 1e6
+    megabytes = counts["bytes"] / 1e6
     return {
         "megabytes": megabytes,
         "seconds": seconds,
@@ -120,7 +120,8 @@ def report(options: argparse.Namespace, runs: dict[int, list[dict[str, float]]])
         )
     print("median (minimum-maximum) of", options.rounds, "rounds")
     if options.json:
-        content = {"options": vars(options) | {"json": str(options.json)}, "machine": platform.processor(), "runs": runs}
+        asked = vars(options) | {"json": str(options.json)}
+        content = {"options": asked, "machine": platform.processor(), "runs": runs}
         options.json.write_text(json.dumps(content, indent=2) + "\n")
 
 

@@ -5,6 +5,7 @@ imports what it needs by itself, so that `--help` and `--version` answer at once
 """
 
 import argparse
+import logging
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -27,6 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def run(arguments: Sequence[str]) -> None:
     """Parse one command and carry it out."""
+    logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr, level=logging.WARNING)
+    logging.getLogger("electra_hf").setLevel(logging.INFO)
     if arguments and arguments[0] in _COMMANDS_OF_OPTIONS:
         import_module(f"electra_hf.cli.{arguments[0]}").run(arguments[1:])
         return

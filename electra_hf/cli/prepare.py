@@ -10,8 +10,7 @@ from rich.text import Text
 
 from electra_hf.corpora.arguments import SourceArguments, open_source
 from electra_hf.corpora.corpus import Corpus, hold_out
-from electra_hf.corpora.decoding import as_path, is_remote
-from electra_hf.corpora.files import LocalFiles
+from electra_hf.corpora.remote import as_path, is_remote
 from electra_hf.errors import UsageError
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.sharing.corpus_statistics import corpus_table, plot_document_lengths
@@ -20,8 +19,8 @@ from electra_hf.tokens.arguments import BlockArguments
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.inspection import BlockToken, block_tokens, evenly_spread, masked_block_tokens
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.tokens.prepared import SPLITS, is_prepared, save_tokenizer
 from electra_hf.tokens.preparation import prepare
+from electra_hf.tokens.prepared import SPLITS, is_prepared, save_tokenizer
 from electra_hf.tokens.tokenizers import load_tokenizer
 
 LENGTHS_PICTURE = "document_lengths.png"
@@ -98,9 +97,7 @@ def prepare_corpus(source: SourceArguments, packing: BlockArguments, options: Pr
     """Write the folder: training blocks, validation blocks, the tokenizer and some held-out lines."""
     if options.tokenizer_name is None:
         raise UsageError("no tokenizer: give --tokenizer_name (`electra-hf tokenizer train` makes one)")
-    tokenizer = load_tokenizer(
-        options.tokenizer_name, cache_dir=options.cache_dir, lowercase=options.do_lower_case
-    )
+    tokenizer = load_tokenizer(options.tokenizer_name, cache_dir=options.cache_dir, lowercase=options.do_lower_case)
     corpora = open_splits(source, packing, options)
     settings = packing.packing_settings(options.seed)
     workers = len(os.sched_getaffinity(0)) if options.num_workers is None else options.num_workers
@@ -124,7 +121,7 @@ def open_splits(source: SourceArguments, packing: BlockArguments, options: Prepa
     """The corpus of each split; no document is in both."""
     corpus = open_source(source, options.seed, cache_dir=options.cache_dir)
     if options.validation_file:
-        return {"train": corpus, "validation": LocalFiles(options.validation_file)}
+        return {"train": corpus, "validation": open_source(source.for_files(options.validation_file), options.seed)}
     if not packing.validation_split_percentage:
         return {"train": corpus}
     return dict(zip(SPLITS, hold_out(corpus, packing.validation_split_percentage, options.seed), strict=True))

@@ -30,6 +30,7 @@ def corpus_table(manifest: Mapping[str, Any], title: str) -> Table:
     rows = [
         ("documents", f"{documents:,}", f"{_ratio(counts['characters'], documents):,.0f} characters each"),
         ("characters", f"{counts['characters']:,}", f"{_ratio(counts['characters'], tokens):.2f} a token"),
+        ("megabytes", f"{counts['bytes'] / 1e6:,.1f}", "of the text in UTF-8"),
         ("tokens", f"{tokens:,}", "of the text, without special tokens"),
         ("unknown tokens", f"{_ratio(counts['unknown_tokens'], tokens):.3%}", _unknown(manifest)),
         ("blocks", f"{blocks:,}", f"of {length} tokens"),

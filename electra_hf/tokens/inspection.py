@@ -1,6 +1,5 @@
 """Blocks of a prepared folder as text again: what a model will read, for a person to check."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,8 +53,8 @@ def masked_block_tokens(
 def _tokens(
     ids: np.ndarray, example: Example, tokenizer: PreTrainedTokenizerBase, masks: dict[int, str]
 ) -> list[BlockToken]:
-    real: Sequence[int] = ids[: example["length"]].tolist()
-    special = {tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id}
+    real: list[int] = ids[: example["length"]].tolist()
+    special = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id)
     return [
         BlockToken(
             piece=piece,

@@ -13,7 +13,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from electra_hf.corpora.decoding import as_path, is_remote
+from electra_hf.corpora.remote import as_path, is_remote
 from electra_hf.errors import PreparationError, explain_os_error
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.shards import MANIFEST
