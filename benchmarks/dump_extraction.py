@@ -4,9 +4,10 @@
     python benchmarks/dump_extraction.py --leftovers DUMP [DUMP ...]
 
 The first form extracts an uncompressed copy of the dump, its pages repeated, with this package in one process, with
-WikiExtractor's default settings, and with its `--no-templates`, each of these with one extraction process (it reads and
-writes in two more). Every run is a process of its own that starts Python, reads the file and writes the text; rounds
-are interleaved, and the figure to quote is the ratio of the medians. WikiExtractor 3.0.6 needs Python 3.10 or older.
+WikiExtractor's default settings, and with its `--no-templates`, each of these with one extraction process (it reads
+and writes in two more). Every run is a process of its own that starts Python, reads the file and writes the text;
+rounds are interleaved, and the figure to quote is the ratio of the medians. WikiExtractor 3.0.6 needs Python 3.10 or
+older.
 
 The second form counts what looks like markup in the text of every article, shows the lines, and shows random lines to
 be read by a person. The exit code is 1 if anything was found.
@@ -42,8 +43,8 @@ LEFTOVERS = {
     "table row": r"^\s*[|!]|\|-|\|\||\b(?:col|row)span\s*=|\b(?:style|class|align|valign|bgcolor)\s*=\s*\"",
     "list mark": r"^\s*[*#:;]",
     "heading": r"==",
-    "file": r"\b(?:File|Image|Category|Media|Datei|Bild|Kategorie|Fichier|Файл|Категория|Attāls|Kategoreja):|ファイル:|"
-    r"\bthumb\||\|thumb|\d+px\b",
+    "file": r"\b(?:File|Image|Category|Datei|Bild|Kategorie|Fichier|Файл|Категория|Fails|Kategoreja):|ファイル:|"
+    r"^thumb$|\bthumb\||\|thumb|\d+px\b",
     "magic word": r"__[A-Z]{3,}__",
     "variant": r"-\{|\}-",
     "parameter": r"\{\{\{|\}\}\}|\{\}",

@@ -4,12 +4,15 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any, cast
 
 from rich.console import Console
-from rich.text import Text
+from transformers import PreTrainedTokenizerBase
 
+from electra_hf.cli.block_view import show_blocks
 from electra_hf.corpora.arguments import SourceArguments, open_source
 from electra_hf.corpora.corpus import Corpus, hold_out
+from electra_hf.corpora.deduplication import DeduplicationSettings, deduplicate
 from electra_hf.corpora.remote import as_path, is_remote
 from electra_hf.errors import UsageError
 from electra_hf.parser import ConfigArgumentParser
@@ -17,10 +20,9 @@ from electra_hf.sharing.corpus_statistics import corpus_table, plot_document_len
 from electra_hf.sharing.samples import write_samples
 from electra_hf.tokens.arguments import BlockArguments
 from electra_hf.tokens.blocks import BlockDataset
-from electra_hf.tokens.inspection import BlockToken, block_tokens, evenly_spread, masked_block_tokens
-from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.tokens.preparation import prepare
-from electra_hf.tokens.prepared import SPLITS, is_prepared, save_tokenizer
+from electra_hf.tokens.prepared import SPLITS, load_prepared_tokenizer, prepared_splits, save_tokenizer
+from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.tokenizers import load_tokenizer
 
 LENGTHS_PICTURE = "document_lengths.png"
@@ -41,13 +43,22 @@ class PrepareArguments:
         default_factory=list,
         metadata={"help": "Files for the validation blocks; default: documents held out of the corpus."},
     )
-    num_workers: int | None = field(default=None, metadata={"help": "Processes; default: one for each core."})
+    num_workers: int | None = field(
+        default=None,
+        metadata={
+            "help": "Processes, or with --executor tasks at the same time; default: as many as there is room for."
+        },
+    )
     deduplication: str = field(
         default="none",
         metadata={
             "help": "Leave out equal documents (exact), or also those that are nearly equal (minhash).",
             "choices": ["none", "exact", "minhash"],
         },
+    )
+    deduplication_dir: str | None = field(
+        default=None,
+        metadata={"help": "Local folder for what --deduplication finds; default: duplicates/ in --output_dir."},
     )
     seed: int = field(default=42, metadata={"help": "Seed of the held-out documents and of the segments."})
     overwrite_output_dir: bool = field(
@@ -59,6 +70,22 @@ class PrepareArguments:
     )
     num_inspected: int = field(default=3, metadata={"help": "How many blocks --inspect shows."})
     disable_tqdm: bool = field(default=False, metadata={"help": "No progress bars."})
+    executor: str | None = field(
+        default=None,
+        metadata={
+            "help": "Divide the work into tasks for Slurm, Ray, or processes of this machine (docs/cluster.md).",
+            "choices": ["slurm", "ray", "local"],
+        },
+    )
+    num_tasks: int = field(default=16, metadata={"help": "With --executor, how many tasks there are."})
+    cpus_per_task: int = field(default=1, metadata={"help": "With --executor, processes of each task."})
+    mem_per_cpu_gb: int = field(default=2, metadata={"help": "With slurm and ray, memory for each of them."})
+    logging_dir: str | None = field(
+        default=None, metadata={"help": "With --executor, folder for its logs; default: beside each split."}
+    )
+    slurm_partition: str | None = field(default=None, metadata={"help": "Partition for --executor slurm."})
+    slurm_time: str = field(default="24:00:00", metadata={"help": "Time limit of a task, as HH:MM:SS."})
+    slurm_qos: str | None = field(default=None, metadata={"help": "Quality of service; default: the cluster's."})
     cache_dir: str | None = field(default=None, metadata={"help": "Where files from the Hub are kept."})
 
 
@@ -70,95 +97,113 @@ def run(arguments: Sequence[str]) -> None:
     source, packing, options = parser.parse(arguments)
     if options.num_inspected < 1:
         raise UsageError(f"--num_inspected {options.num_inspected}: give 1 or more")
-    console = Console()
-    if not (options.inspect and not source.is_given()):
-        prepare_corpus(source, packing, options)
-    splits = {
-        split: BlockDataset(as_path(options.output_dir) / split)
-        for split in SPLITS
-        if split == SPLITS[0] or is_prepared(options.output_dir, split)
-    }
-    for split, blocks in splits.items():
-        console.print(corpus_table(blocks.manifest, f"{options.output_dir}: {split}"), end="\n\n")
-    if not is_remote(as_path(options.output_dir)):
-        picture = Path(options.output_dir) / LENGTHS_PICTURE
-        plot_document_lengths(splits["train"].manifest, picture, Path(options.output_dir).name)
+    only_look = options.inspect and not source.is_given()
+    if not only_look and prepare_corpus(source, packing, options):
+        return  # jobs were submitted
+    show_corpus(options, Console())
+
+
+def show_corpus(options: PrepareArguments, console: Console) -> None:
+    """Print what the folder holds, draw the lengths of its documents, and say what to do next."""
+    folder = as_path(options.output_dir)
+    splits = prepared_splits(folder)
+    for split, manifest in splits.items():
+        console.print(corpus_table(manifest, f"{options.output_dir}: {split}"), end="\n\n")
+    if not is_remote(folder):
+        picture = plot_document_lengths(splits["train"], folder / LENGTHS_PICTURE, folder.name)
         _print_plain(console, f"Lengths  {picture}")
     if options.inspect:
-        show_blocks(splits["train"], options, console)
-    length = splits["train"].max_length
-    _print_plain(
-        console,
-        f"Next     accelerate launch run_pretraining.py --prepared_dir {options.output_dir} --max_seq_length {length}",
-    )
+        tokenizer = load_prepared_tokenizer(folder)
+        blocks = BlockDataset(folder / "train")
+        show_blocks(blocks, tokenizer, console, count=options.num_inspected, seed=options.seed)
+    length = splits["train"]["settings"]["packing"]["max_seq_length"]
+    command = f"run_pretraining.py --prepared_dir {options.output_dir} --max_seq_length {length}"
+    _print_plain(console, f"Next     accelerate launch {command} --output_dir outputs/mine")
 
 
-def prepare_corpus(source: SourceArguments, packing: BlockArguments, options: PrepareArguments) -> None:
-    """Write the folder: training blocks, validation blocks, the tokenizer and some held-out lines."""
+def prepare_corpus(source: SourceArguments, packing: BlockArguments, options: PrepareArguments) -> bool:
+    """Write the folder: training blocks, validation blocks, the tokenizer and some held-out lines.
+
+    Returns:
+        Whether jobs were submitted that will finish the folder later.
+    """
     if options.tokenizer_name is None:
         raise UsageError("no tokenizer: give --tokenizer_name (`electra-hf tokenizer train` makes one)")
     tokenizer = load_tokenizer(options.tokenizer_name, cache_dir=options.cache_dir, lowercase=options.do_lower_case)
     corpora = open_splits(source, packing, options)
     settings = packing.packing_settings(options.seed)
-    workers = len(os.sched_getaffinity(0)) if options.num_workers is None else options.num_workers
     folder = as_path(options.output_dir)
+    jobs = []
     for split, corpus in corpora.items():
+        if options.executor:
+            jobs.append(_prepare_with_executor(corpus, tokenizer, folder / split, settings, options))
+            continue
         prepare(
             corpus,
             tokenizer,
             folder / split,
             settings,
-            num_workers=workers,
+            num_workers=_workers(options),
             overwrite=options.overwrite_output_dir,
             progress=not options.disable_tqdm,
         )
     save_tokenizer(tokenizer, folder)
     if SPLITS[1] in corpora and not is_remote(folder):
         write_samples(corpora[SPLITS[1]].documents(), folder)
+    return any(jobs)
+
+
+def _prepare_with_executor(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: Path,
+    settings: PackingSettings,
+    options: PrepareArguments,
+) -> str | None:
+    from electra_hf.tokens.executors import SlurmOptions, prepare_with_executor
+
+    slurm = None
+    if options.executor == "slurm":
+        if options.slurm_partition is None:
+            raise UsageError("--executor slurm needs --slurm_partition: `sinfo` lists those there are")
+        slurm = SlurmOptions(options.slurm_partition, options.slurm_time, options.slurm_qos)
+    return prepare_with_executor(
+        corpus,
+        tokenizer,
+        folder,
+        settings,
+        executor=cast(str, options.executor),
+        num_tasks=options.num_tasks,
+        num_workers=options.num_workers,
+        cpus_per_task=options.cpus_per_task,
+        mem_per_cpu_gb=options.mem_per_cpu_gb,
+        logging_dir=f"{options.logging_dir.rstrip('/')}/{folder.name}" if options.logging_dir else None,
+        slurm=slurm,
+        overwrite=options.overwrite_output_dir,
+    )
+
+
+def _workers(options: PrepareArguments) -> int:
+    return len(os.sched_getaffinity(0)) if options.num_workers is None else options.num_workers
 
 
 def open_splits(source: SourceArguments, packing: BlockArguments, options: PrepareArguments) -> dict[str, Corpus]:
     """The corpus of each split; no document is in both."""
     corpus = open_source(source, options.seed, cache_dir=options.cache_dir)
+    if options.deduplication != "none":
+        corpus = deduplicate(
+            corpus,
+            options.deduplication_dir or as_path(options.output_dir) / "duplicates",
+            DeduplicationSettings(method=cast(Any, options.deduplication)),
+            num_workers=_workers(options),
+            overwrite=options.overwrite_output_dir,
+            progress=not options.disable_tqdm,
+        )
     if options.validation_file:
         return {"train": corpus, "validation": open_source(source.for_files(options.validation_file), options.seed)}
     if not packing.validation_split_percentage:
         return {"train": corpus}
     return dict(zip(SPLITS, hold_out(corpus, packing.validation_split_percentage, options.seed), strict=True))
-
-
-def show_blocks(blocks: BlockDataset, options: PrepareArguments, console: Console) -> None:
-    """Print blocks from all over the folder, the last one a second time as it is masked."""
-    tokenizer = load_tokenizer(options.output_dir)
-    examples = evenly_spread(blocks, options.num_inspected)
-    collator = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=options.seed)
-    console.print(_legend(), end="\n\n")
-    for example in examples:
-        console.print(f"Block {example['sample']}, {example['length']} of {blocks.max_length} tokens", style="bold")
-        console.print(render_block(block_tokens(example, tokenizer)), end="\n\n")
-    example = examples[-1]
-    console.print(f"Block {example['sample']}, masked", style="bold")
-    console.print(render_block(masked_block_tokens(example, tokenizer, collator)), end="\n\n")
-
-
-def _legend() -> Text:
-    return Text.assemble(
-        ("[CLS]", "dim"), " special   first segment   ", ("second segment", "cyan"), "   ", ("[UNK]", "bold red"),
-        " unknown   ", ("‹token→[MASK]›", "bold yellow"), " masked position",
-    )  # fmt: skip
-
-
-def render_block(tokens: Sequence[BlockToken]) -> Text:
-    """The pieces of a block, a space between two of them; a masked position reads ‹token→what the generator sees›."""
-    text = Text()
-    for token in tokens:
-        style = "dim" if token.special else "bold red" if token.unknown else "cyan" if token.segment else ""
-        if token.masked_by is None:
-            text.append(token.piece, style=style)
-        else:
-            text.append(f"‹{token.piece}→{token.masked_by}›", style="bold yellow")
-        text.append(" ")
-    return text
 
 
 def _print_plain(console: Console, line: str) -> None:

@@ -240,6 +240,7 @@ class HeldOut(Corpus):
                 yield record
 
     def explain_nothing_found(self) -> str:
+        next(self.corpus.documents())  # which says so itself if there was nothing to divide
         side = "validation" if self.validation else "training"
         return (
             f"{self.corpus.name}: holding out {self.percentage:g} % of it leaves no document for {side}: change the "

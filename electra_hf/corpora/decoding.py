@@ -15,13 +15,14 @@ import lzma
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import zstandard
 
 from electra_hf.corpora.parts import MAX_DOCUMENT_CHARACTERS
-from electra_hf.errors import CorpusError, UsageError, explain_os_error
+from electra_hf.corpora.remote import RemoteReader, explain_failure, is_remote, network_errors
+from electra_hf.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -51,32 +52,6 @@ _WIDE_BOMS = (
 logger = logging.getLogger(__name__)
 
 
-def as_path(name: str | Path) -> Path:
-    """A local path, or for a URL (https://, hf://, s3://, gs:// and what else fsspec knows) one that works like it.
-
-    Raises:
-        UsageError: No such protocol, or the package that speaks it is not installed.
-    """
-    if not isinstance(name, str) or "://" not in name:
-        return Path(name)
-    from upath import UPath
-
-    try:
-        path = UPath(name)
-        path.fs  # noqa: B018  (made here, so that a missing package is reported before anything long starts)
-    except (ImportError, ValueError) as error:
-        raise UsageError(
-            f"{name}: files of this kind cannot be opened ({error}): install the package of its protocol (s3fs for "
-            "s3://, gcsfs for gs://), or copy the files to this machine"
-        ) from error
-    return cast(Path, path)
-
-
-def is_remote(path: Path) -> bool:
-    """Whether a path is a URL that `as_path` opened, rather than a file of this machine."""
-    return not isinstance(path, PurePath)
-
-
 def check_encoding(encoding: str, encoding_errors: str) -> None:
     """Check the two options.
 
@@ -97,8 +72,13 @@ def check_encoding(encoding: str, encoding_errors: str) -> None:
         raise UsageError(f"unknown encoding_errors {encoding_errors!r}: use one of {', '.join(ENCODING_ERRORS)}")
 
 
-def read_head(path: Path, encoding: str) -> str:
+def read_head(path: Path, encoding: str, *, follow_mark: bool = False) -> str:
     """The beginning of a file, decompressed and decoded leniently; empty when the file is empty.
+
+    Args:
+        path: The file; its last suffix tells the compression.
+        encoding: Name of a text encoding.
+        follow_mark: Whether a byte order mark takes precedence over `encoding`, rather than being an error.
 
     Raises:
         CorpusError: The file cannot be opened or decompressed, or is UTF-16 or binary and was not declared so.
@@ -108,6 +88,8 @@ def read_head(path: Path, encoding: str) -> str:
     if not codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         for bom, wide in _WIDE_BOMS:
             if head.startswith(bom):
+                if follow_mark:
+                    return head.decode(wide, "replace")
                 raise CorpusError(f"{path}: it begins with the mark of {wide}, not {encoding}: add --encoding {wide}")
         # One stray NUL is dirt in a text; UTF-16 has many, at its line feeds at least.
         if head.count(0) * 100 > len(head):
@@ -197,26 +179,20 @@ def _cut_at_space(line: str) -> tuple[str, str]:
 @contextmanager
 def reading_errors(path: Path, encoding: str) -> Iterator[None]:
     """Turn what reading `path` can raise into a `CorpusError` that says where, what and how to go on."""
-    from aiohttp import ClientError
-
     try:
         yield
-    except ClientError as error:
-        raise CorpusError(
-            f"{path}: cannot be read over the network ({error!r}): check the URL, and try again"
-        ) from error
     except UnicodeDecodeError as error:
         raise CorpusError(_explain_invalid_bytes(path, encoding)) from error
     except UnicodeError as error:
         raise CorpusError(f"{path}: it is not {encoding} ({error}): name its encoding with --encoding") from error
     except (EOFError, zlib.error, lzma.LZMAError, gzip.BadGzipFile, zstandard.ZstdError) as error:
         raise CorpusError(_explain_corruption(path, error)) from error
-    except FileNotFoundError as error:
-        raise CorpusError(f"{path}: no such file: check the name") from error
-    except OSError as error:
+    except (OSError, *network_errors()) as error:
+        if isinstance(error, FileNotFoundError) and not is_remote(path):
+            raise CorpusError(f"{path}: no such file: check the name") from error
         # bz2 reports invalid data as an OSError without a number.
-        broken = error.errno is None
-        raise CorpusError(_explain_corruption(path, error) if broken else explain_os_error(error, path)) from error
+        broken = type(error) is OSError and error.errno is None
+        raise CorpusError(_explain_corruption(path, error) if broken else explain_failure(error, path)) from error
 
 
 def _explain_corruption(path: Path, error: BaseException) -> str:
@@ -281,8 +257,12 @@ def _rarity(data: bytes, encoding: str) -> int | None:
 
 @contextmanager
 def _open_bytes(path: Path) -> Iterator[BinaryIO]:
-    with path.open("rb") as raw, _decompressed(path, raw) as stream:
+    with _open_raw(path) as raw, _decompressed(path, raw) as stream:
         yield stream
+
+
+def _open_raw(path: Path) -> BinaryIO:
+    return io.BufferedReader(RemoteReader(path), _READ_BYTES) if is_remote(path) else path.open("rb")
 
 
 def _decompressed(path: Path, raw: BinaryIO) -> Any:

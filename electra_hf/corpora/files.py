@@ -12,11 +12,11 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from electra_hf.corpora.corpus import Corpus
-from electra_hf.corpora.decoding import COMPRESSIONS, as_path, check_encoding, is_remote, read_head, reading_errors
+from electra_hf.corpora.decoding import COMPRESSIONS, check_encoding, read_head, reading_errors
 from electra_hf.corpora.formats import (
     DOCUMENT_SEPARATORS,
     SUPPORTED_FORMATS,
@@ -26,6 +26,7 @@ from electra_hf.corpora.formats import (
     read_parquet,
 )
 from electra_hf.corpora.parts import Part
+from electra_hf.corpora.remote import as_path, explain_failure, is_remote, network_errors
 from electra_hf.errors import CorpusError, UsageError, explain_os_error
 
 # Small files are read together up to this size, so that a shard is not as small as they are.
@@ -78,7 +79,7 @@ class LocalFiles(Corpus):
         for pattern in patterns:
             found, named = find_files(pattern)
             for path in found:
-                if (resolved := path.resolve()) not in seen:
+                if (resolved := path if is_remote(path) else path.resolve()) not in seen:
                     seen.add(resolved)
                     self._files[path] = named
 
@@ -103,7 +104,7 @@ class LocalFiles(Corpus):
         gathered: list[tuple[Path, Format]] = []
         size = 0
         for path, kind in self._formats.items():
-            bytes_ = path.stat().st_size
+            bytes_ = file_identity(path)["size"]
             if gathered and (size + bytes_ > PART_BYTES or kind.convert != gathered[-1][1].convert):
                 parts.append(self._part(gathered))
                 gathered, size = [], 0
@@ -134,7 +135,8 @@ class LocalFiles(Corpus):
         if suffixes[-1:] and suffixes[-1] in COMPRESSIONS and suffixes[-2:-1] == [".parquet"]:
             problem = "Parquet cannot be read through another compression: decompress the file"
         else:
-            head = read_head(path, self.options.encoding)
+            # XML says its encoding by itself.
+            head = read_head(path, self.options.encoding, follow_mark=".xml" in suffixes)
             kind = choose_format(path, head)
             if not head:
                 problem = "the file is empty: remove it from the training files, or write it again"
@@ -161,8 +163,12 @@ def find_files(pattern: str) -> tuple[list[Path], bool]:
         UsageError: A URL of an unknown protocol.
     """
     if "://" in pattern:
-        return _find_remote_files(pattern)
-    expanded = os.path.expanduser(pattern)
+        address = as_path(pattern)
+        if is_remote(address):
+            return _find_remote_files(pattern, address)
+        expanded = str(address)  # file:///...
+    else:
+        expanded = os.path.expanduser(pattern)
     path = Path(expanded)
     try:
         if path.is_dir():
@@ -184,20 +190,27 @@ def find_files(pattern: str) -> tuple[list[Path], bool]:
     return files, True
 
 
-def _find_remote_files(url: str) -> tuple[list[Path], bool]:
-    from fsspec.core import url_to_fs
-
-    with reading_errors(as_path(url), "utf-8"):
-        system, inside = url_to_fs(url)
-        if glob.has_magic(inside) and system.protocol not in ("http", "https"):
-            found, named = system.glob(inside), True
-        elif system.isdir(inside) and not system.isfile(inside):
-            found, named = system.find(inside), False
-        else:
-            found, named = [inside] if system.exists(inside) else [], True
-    if not found:
+def _find_remote_files(url: str, address: Any) -> tuple[list[Path], bool]:
+    system, inside = address.fs, address.path
+    with reading_errors(address, "utf-8"):
+        if address.protocol in ("http", "https"):
+            # Nothing but a file can be named: "?" belongs to an address, and asking for a folder downloads the file.
+            system.info(inside)
+            return [address], True
+        if system.isfile(inside):
+            return [address], True
+        named = glob.has_magic(inside)
+        found = system.glob(inside, detail=True) if named else system.find(inside, detail=True)
+    parts = PurePosixPath(inside).parts
+    fixed = next((index for index, part in enumerate(parts) if glob.has_magic(part)), len(parts))
+    files = sorted(
+        name
+        for name, about in found.items()
+        if about["type"] == "file" and not any(part.startswith(".") for part in PurePosixPath(name).parts[fixed:])
+    )
+    if not files:
         raise CorpusError(f"{url}: no such file or folder: check the address and your access to it")
-    return [as_path(system.unstrip_protocol(name)) for name in sorted(found)], named
+    return [as_path(system.unstrip_protocol(name)) for name in files], named
 
 
 def _walk(folder: Path) -> Iterator[Path]:
@@ -217,8 +230,8 @@ def file_identity(path: Path) -> dict[str, Any]:
     """
     try:
         status = path.stat()
-    except OSError as error:
-        raise CorpusError(explain_os_error(error, path)) from error
+    except (OSError, *network_errors()) as error:
+        raise CorpusError(explain_failure(error, path)) from error
     if is_remote(path):
         return {"name": path.name, "size": status.st_size, "url": str(path)}
     return {"name": path.name, "size": status.st_size, "mtime_ns": status.st_mtime_ns}

@@ -15,8 +15,11 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from electra_hf.corpora import storage
+from electra_hf.corpora.remote import as_path, explain_failure, is_remote, network_errors
 from electra_hf.errors import PreparationError, explain_os_error
 from electra_hf.tokens import shards
+from electra_hf.tokens.remote import local_copy
 
 Example = dict[str, Any]
 
@@ -41,7 +44,7 @@ class BlockDataset(Dataset[Example]):
     "epoch": int}`: real tokens of the row, tokens of its first segment, and the key of its mask.
 
     Attributes:
-        folder: where the blocks are.
+        folder: where the blocks are; for a remote folder, where its copy is.
         manifest: what the folder was made from, and its counts.
         max_length: length of a block.
         vocab_size: ids are below this.
@@ -51,9 +54,14 @@ class BlockDataset(Dataset[Example]):
     """
 
     def __init__(self, folder: str | Path, *, verify: bool = False) -> None:
-        """Open a folder; sizes are checked now, the SHA-256 of a shard when it is first used, or now with `verify`."""
-        self.folder = Path(folder)
+        """Open a folder; sizes are checked now, the SHA-256 of a shard when it is first used, or now with `verify`.
+
+        The URL of a folder is copied into the Hugging Face cache first, as far as it is not there yet.
+        """
+        self.folder = as_path(folder)
         self.manifest = _read_manifest(self.folder)
+        if is_remote(self.folder):
+            self.folder = local_copy(self.folder, self.manifest)
         self.max_length = int(self.manifest["settings"]["packing"]["max_seq_length"])
         self.vocab_size = int(self.manifest["settings"]["vocab_size"])
         for shard in self.manifest["shards"]:
@@ -157,17 +165,21 @@ class BlockDataset(Dataset[Example]):
 
 
 def _damaged(path: Path, found: str) -> str:
-    return f"{path}: damaged ({found}): prepare the corpus again with --overwrite_cache"
+    return (
+        f"{path}: damaged ({found}): prepare the corpus again with --overwrite_cache; if it is the copy of a remote "
+        "folder, delete the file to have it copied again"
+    )
 
 
 def _read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / shards.MANIFEST
     try:
-        manifest = shards.read_json(path)
-    except OSError as error:
-        raise PreparationError(explain_os_error(error, path)) from error
+        manifest = storage.read_json(path)
+        there = manifest is not None or path.exists()
+    except (OSError, *network_errors()) as error:
+        raise PreparationError(explain_failure(error, path)) from error
     if manifest is None:
-        state = "is not JSON" if path.exists() else "is not there"
+        state = "is not JSON" if there else "is not there"
         raise PreparationError(f"{path}: {state}: this is no finished prepared corpus; prepare it first")
     if manifest.get("format") != shards.FORMAT:
         raise PreparationError(f"{path}: was not written by electra_hf: give the folder of a prepared corpus")
@@ -193,5 +205,5 @@ def _check_files(folder: Path, files: dict[str, Any], verify: bool) -> None:
 
 
 def _check_hash(path: Path, expected: dict[str, Any]) -> None:
-    if shards.sha256_of(path) != expected["sha256"]:
+    if storage.sha256_of(path) != expected["sha256"]:
         raise PreparationError(_damaged(path, "its SHA-256 is not the manifest's"))

@@ -11,25 +11,25 @@ tasks of a cluster are many (`electra_hf.tokens.executors`).
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from huggingface_hub import constants
 from transformers import PreTrainedTokenizerBase
 
-from electra_hf.corpora.decoding import as_path
+from electra_hf.corpora import storage
 from electra_hf.corpora.parts import Part
-from electra_hf.errors import PreparationError, explain_os_error
+from electra_hf.corpora.remote import as_path, explain_failure, network_errors
+from electra_hf.errors import PreparationError
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.packing import SpecialIds
+from electra_hf.tokens.remote import cache_folder, file_names, make_folder
 from electra_hf.tokens.shards import Packer, PackingSettings, ShardCounts
 from electra_hf.tokens.shares import ShardTask, prepare_share
 from electra_hf.tokens.statistics import merge_statistics
@@ -104,15 +104,9 @@ def preparation_settings(
     return json.loads(json.dumps(content))  # tuples become lists, as they will read from the manifest
 
 
-def settings_fingerprint(settings: dict[str, Any]) -> str:
-    """SHA-256 of `preparation_settings`."""
-    return hashlib.sha256(json.dumps(settings, ensure_ascii=False, sort_keys=True).encode()).hexdigest()
-
-
 def default_prepared_folder(corpus: Corpus, tokenizer: PreTrainedTokenizerBase, settings: PackingSettings) -> Path:
     """Where a corpus is prepared if nobody says otherwise: a folder of its own in the Hugging Face cache."""
-    fingerprint = settings_fingerprint(preparation_settings(corpus, tokenizer, settings))
-    return Path(constants.HF_HOME) / "electra_hf" / "prepared" / fingerprint
+    return cache_folder(storage.fingerprint(preparation_settings(corpus, tokenizer, settings)))
 
 
 def prepare(
@@ -133,7 +127,8 @@ def prepare(
     Args:
         corpus: the text.
         tokenizer: a fast tokenizer with [CLS], [SEP], [PAD] and [MASK].
-        folder: made if it is not there; a path, or a URL of fsspec such as s3://bucket/folder.
+        folder: made if it is not there; a path, or a URL of fsspec such as s3://bucket/folder, which is then copied
+            to the Hugging Face cache to be read.
         settings: how documents become blocks.
         num_workers: processes; with 1, the work is done in this one, by the tokenizer's own threads. Scripts that ask
             for more need the usual `if __name__ == "__main__"`.
@@ -151,8 +146,9 @@ def prepare(
         logger.info("%s is prepared already: nothing to do", folder)
         return BlockDataset(folder)
     task = shard_task(tokenizer, folder, settings, asked)
-    prepare_share(corpus.name, corpus.parts(), task, num_workers=num_workers, progress=progress)
-    finish(corpus, folder, asked)
+    parts = corpus.parts()
+    prepare_share(corpus.name, parts, task, num_workers=num_workers, progress=progress)
+    finish(corpus.name, parts, folder, asked)
     return BlockDataset(folder)
 
 
@@ -161,7 +157,7 @@ def shard_task(
 ) -> ShardTask:
     """What the shares of a folder need; `asked` are its `preparation_settings`."""
     packer = make_packer(tokenizer, settings)
-    return ShardTask(packer, folder, settings_fingerprint(asked), int(asked["shard_characters"]))
+    return ShardTask(packer, folder, storage.fingerprint(asked), int(asked["shard_characters"]))
 
 
 def start(folder: Path, asked: dict[str, Any], *, overwrite: bool = False) -> bool:
@@ -174,9 +170,10 @@ def start(folder: Path, asked: dict[str, Any], *, overwrite: bool = False) -> bo
 
     Raises:
         PreparationError: the folder holds something else, was made with other settings, or cannot be written.
+        UsageError: it is a URL that shards cannot be written to.
     """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         _refuse_foreign_files(folder)
         if overwrite:
             _remove(folder, shards.MANIFEST)  # first: a folder without it is unfinished, never wrong
@@ -185,25 +182,31 @@ def start(folder: Path, asked: dict[str, Any], *, overwrite: bool = False) -> bo
         if (folder / shards.MANIFEST).exists():
             return False
         _remove_abandoned(folder)
-        shards.publish(folder / shards.SETTINGS, shards.to_json(asked))
-    except OSError as error:
-        raise PreparationError(explain_os_error(error, error.filename or folder)) from error
+        storage.publish(folder / shards.SETTINGS, storage.to_json(asked))
+    except (OSError, *network_errors()) as error:
+        raise PreparationError(explain_failure(error, folder)) from error
     return True
 
 
-def finish(corpus: Corpus, folder: Path, asked: dict[str, Any]) -> None:
+def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]) -> None:
     """Write the manifest of a folder in which all shares are done.
+
+    Args:
+        name: what messages call the corpus.
+        parts: all its parts, those that the shares were made of.
+        folder: where the shards are.
+        asked: `preparation_settings`.
 
     Raises:
         PreparationError: a share is missing, or no block was made.
     """
     try:
-        fingerprint = settings_fingerprint(asked)
+        fingerprint = storage.fingerprint(asked)
         total = ShardCounts()
         listed, statistics, skipped = [], [], []
-        for index, part in enumerate(corpus.parts()):
+        for index, part in enumerate(parts):
             for chunk in _chunks_of_finished_part(folder, index, part, fingerprint):
-                sidecar = shards.read_json(folder / shards.sidecar_name(chunk))
+                sidecar = storage.read_json(folder / shards.sidecar_name(chunk))
                 if sidecar is None or sidecar.get("fingerprint") != fingerprint:
                     raise PreparationError(
                         f"{folder}: shard {chunk} of {part.name} is missing: run the same command again to go on"
@@ -214,11 +217,11 @@ def finish(corpus: Corpus, folder: Path, asked: dict[str, Any]) -> None:
                 listed.append(
                     {"name": chunk, "blocks": sidecar["counts"]["blocks"]} | _pick(sidecar, "source", "files")
                 )
-        _report_skipped(corpus.name, total, skipped)
+        _report_skipped(name, total, skipped)
         if total.blocks == 0:
             _remove(folder, "*")
             raise PreparationError(
-                f"corpus {corpus.name}: no block can be made from its {total.documents} documents, "
+                f"corpus {name}: no block can be made from its {total.documents} documents, "
                 f"{total.characters} characters and {total.tokens} tokens: check that it holds text, and the options "
                 "that select it"
             )
@@ -231,9 +234,9 @@ def finish(corpus: Corpus, folder: Path, asked: dict[str, Any]) -> None:
             "shards": listed,
         }
         _remove_others(folder, manifest)
-        shards.publish(folder / shards.MANIFEST, shards.to_json(manifest))
-    except OSError as error:
-        raise PreparationError(explain_os_error(error, error.filename or folder)) from error
+        storage.publish(folder / shards.MANIFEST, storage.to_json(manifest))
+    except (OSError, *network_errors()) as error:
+        raise PreparationError(explain_failure(error, folder)) from error
 
 
 def _pick(content: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -248,10 +251,10 @@ def _report_skipped(name: str, total: ShardCounts, messages: list[str]) -> None:
 
 
 def _refuse_foreign_files(folder: Path) -> None:
-    foreign = sorted(path.name for path in folder.iterdir() if not _OURS.fullmatch(path.name))
+    foreign = [name for name in file_names(folder) if not _OURS.fullmatch(name)]
     manifest = folder / shards.MANIFEST
     if not foreign and manifest.exists():
-        content = shards.read_json(manifest)
+        content = storage.read_json(manifest)
         if content is not None and content.get("format") != shards.FORMAT:
             foreign = [manifest.name]
     if foreign:
@@ -266,7 +269,7 @@ def _refuse_other_settings(folder: Path, asked: dict[str, Any]) -> None:
         path = folder / name
         if not path.exists():
             continue
-        content = shards.read_json(path)
+        content = storage.read_json(path)
         found = content.get("settings", content) if content is not None else None
         if found is None:
             raise PreparationError(f"{path}: is broken: give another folder, or --overwrite_cache to make it again")
@@ -313,7 +316,7 @@ def _remove_others(folder: Path, manifest: dict[str, Any]) -> None:
 
 def _chunks_of_finished_part(folder: Path, index: int, part: Part, fingerprint: str) -> list[str]:
     path = folder / shards.part_name(index)
-    content = shards.read_json(path)
+    content = storage.read_json(path)
     if content is None or content.get("fingerprint") != fingerprint:
         raise PreparationError(
             f"{folder}: {part.name} is not prepared to its end: run the same command again to go on"

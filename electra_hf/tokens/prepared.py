@@ -13,11 +13,13 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
-from electra_hf.corpora.remote import as_path, is_remote
-from electra_hf.errors import PreparationError, explain_os_error
+from electra_hf.corpora import storage
+from electra_hf.corpora.remote import as_path, explain_failure, is_remote, network_errors
+from electra_hf.errors import PreparationError
 from electra_hf.tokens.blocks import BlockDataset
+from electra_hf.tokens.remote import file_names, make_folder
 from electra_hf.tokens.shards import MANIFEST
-from electra_hf.tokens.tokenizers import tokenizer_fingerprint
+from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
 
 SPLITS = ("train", "validation")
 
@@ -30,7 +32,7 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> No
     """
     folder = as_path(folder)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         if not is_remote(folder):
             tokenizer.save_pretrained(folder)
             return
@@ -38,13 +40,48 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> No
             tokenizer.save_pretrained(local)
             for path in sorted(Path(local).iterdir()):
                 (folder / path.name).write_bytes(path.read_bytes())
-    except OSError as error:
-        raise PreparationError(explain_os_error(error, error.filename or folder)) from error
+    except (OSError, *network_errors()) as error:
+        raise PreparationError(explain_failure(error, folder)) from error
 
 
-def is_prepared(folder: str | Path, split: str) -> bool:
-    """Whether a folder holds the finished blocks of a split."""
-    return (as_path(folder) / split / MANIFEST).is_file()
+def load_prepared_tokenizer(folder: str | Path) -> PreTrainedTokenizerBase:
+    """The tokenizer that lies beside the blocks.
+
+    Raises:
+        PreparationError: The folder holds no finished prepared corpus, or cannot be read.
+        TokenizerError: There is no tokenizer.
+    """
+    folder = as_path(folder)
+    prepared_splits(folder)  # a wrong folder is reported as such, and not looked for on the Hub
+    if not is_remote(folder):
+        return load_tokenizer(folder)
+    with tempfile.TemporaryDirectory() as local:
+        try:
+            for name in file_names(folder):
+                if name.endswith((".json", ".txt")):
+                    (Path(local) / name).write_bytes((folder / name).read_bytes())
+        except (OSError, *network_errors()) as error:
+            raise PreparationError(explain_failure(error, folder)) from error
+        return load_tokenizer(local)
+
+
+def prepared_splits(folder: str | Path) -> dict[str, dict[str, Any]]:
+    """The manifests of the finished splits of a folder; no block is read.
+
+    Raises:
+        PreparationError: The folder cannot be read, or there is nothing to train on in it.
+    """
+    folder = as_path(folder)
+    try:
+        found = {split: storage.read_json(folder / split / MANIFEST) for split in SPLITS}
+    except (OSError, *network_errors()) as error:
+        raise PreparationError(explain_failure(error, folder)) from error
+    if found[SPLITS[0]] is None:
+        raise PreparationError(
+            f"{folder}: no finished prepared corpus: `electra-hf prepare` makes one; a split that is missing "
+            f"{MANIFEST} is unfinished, and the same command goes on with it"
+        )
+    return {split: manifest for split, manifest in found.items() if manifest is not None}
 
 
 def open_prepared(

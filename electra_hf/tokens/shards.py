@@ -8,21 +8,22 @@ needs neither torch nor transformers, so that workers are small.
 
 import hashlib
 import io
-import json
+import multiprocessing
 import os
 import random
+import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tokenizers import Tokenizer
 
-from electra_hf.corpora.decoding import is_remote
+from electra_hf.corpora import storage
 from electra_hf.corpora.parts import Converter, Part, SkippedRecord, as_it_is, documents_of
-from electra_hf.errors import PreparationError, UsageError, explain_os_error
-from electra_hf.tokens.encoding import encode_documents
+from electra_hf.corpora.remote import explain_failure, network_errors
+from electra_hf.errors import PreparationError, UsageError
+from electra_hf.tokens.encoding import LineEncoder, encode_documents
 from electra_hf.tokens.packing import (
     MAX_BLOCK_LENGTH,
     MIN_BLOCK_LENGTH,
@@ -92,6 +93,7 @@ class ShardCounts:
     documents: int = 0
     documents_below_3_tokens: int = 0
     characters: int = 0
+    bytes: int = 0  # of the documents in UTF-8
     skipped_records: int = 0
     tokens: int = 0  # of the text, without special tokens
     unknown_tokens: int = 0
@@ -122,20 +124,18 @@ class Packer:
     vocab_size: int
     settings: PackingSettings
 
-    def backend(self) -> Tokenizer:
-        """A private tokenizer that takes "[MASK]" in a text for the six characters that it is."""
-        backend = Tokenizer.from_str(self.tokenizer)
-        backend.encode_special_tokens = True
-        return backend
+    def encoder(self) -> LineEncoder:
+        """A private tokenizer; making one takes a moment, and each process needs one."""
+        return LineEncoder(self.tokenizer)
 
     def pack(
-        self, backend: Tokenizer, documents: Iterable[str], *key: int
+        self, encoder: LineEncoder, documents: Iterable[str], *key: int
     ) -> tuple[PackedBlocks, ShardCounts, TextStatistics]:
         """Encode and pack documents; the settings' seed and `key` decide the random choices."""
         counts = ShardCounts()
-        statistics = TextStatistics(backend, self.unknown_id)
+        statistics = TextStatistics(encoder.backend, self.unknown_id)
         texts = _counted_characters(documents, counts)
-        encoded = self._counted(encode_documents(backend, texts, statistics.add_line), counts, statistics)
+        encoded = self._counted(encode_documents(encoder, texts, statistics.add_line), counts, statistics)
         settings = self.settings
         if settings.packing == "full":
             blocks = pack_full(encoded, settings.max_seq_length, self.special_ids, vocab_size=self.vocab_size)
@@ -173,6 +173,7 @@ class Packer:
 def _counted_characters(documents: Iterable[str], counts: ShardCounts) -> Iterator[str]:
     for document in documents:
         counts.characters += len(document)
+        counts.bytes += len(document.encode("utf-8", "surrogatepass"))
         yield document
 
 
@@ -244,12 +245,12 @@ def part_name(part: int) -> str:
     return f"part-{part:05d}.json"
 
 
-def make_shard(packer: Packer, backend: Tokenizer, chunk: Chunk, folder: Path, fingerprint: str) -> ShardCounts:
+def make_shard(packer: Packer, encoder: LineEncoder, chunk: Chunk, folder: Path, fingerprint: str) -> ShardCounts:
     """Convert, encode and pack the records of a shard and publish its files, the sidecar last.
 
     Args:
         packer: the settings of the work.
-        backend: `packer.backend()`, made once per process.
+        encoder: `packer.encoder()`, made once per process.
         chunk: the records.
         folder: where the files go.
         fingerprint: of the settings of the prepared folder, kept in the sidecar.
@@ -258,7 +259,7 @@ def make_shard(packer: Packer, backend: Tokenizer, chunk: Chunk, folder: Path, f
         PreparationError: the files cannot be written.
     """
     skipped: list[str] = []
-    blocks, counts, statistics = packer.pack(backend, chunk.documents(skipped), chunk.part, chunk.index)
+    blocks, counts, statistics = packer.pack(encoder, chunk.documents(skipped), chunk.part, chunk.index)
     counts.skipped_records = len(skipped)
     arrays = {}
     for kind, values in zip(ARRAYS, (blocks.ids, blocks.lengths, blocks.first_lengths), strict=True):
@@ -278,66 +279,37 @@ def make_shard(packer: Packer, backend: Tokenizer, chunk: Chunk, folder: Path, f
     try:
         # A sidecar of other contents must not vouch for a mixture of old and new files. An equal one is left: it may
         # belong to another run that prepares the same corpus in the same folder, and that replaces equal by equal.
-        if read_json(path) != sidecar:
+        if storage.read_json(path) != sidecar:
             path.unlink(missing_ok=True)
         for name, data in arrays.items():
-            publish(folder / name, data)
-        publish(path, to_json(sidecar))
-    except OSError as error:
+            storage.publish(folder / name, data)
+        storage.publish(path, storage.to_json(sidecar))
+    except (OSError, *network_errors()) as error:
         raise PreparationError(
-            f"{explain_os_error(error, folder)}. Finished shards are kept: run the same command again to go on"
+            f"{explain_failure(error, folder)}. Finished shards are kept: run the same command again to go on"
         ) from error
     return counts
 
 
-_tools: tuple[Packer, Tokenizer] | None = None  # of a worker process, made once
+_tools: tuple[Packer, LineEncoder] | None = None  # of a worker process, made once
 
 
 def start_worker(packer: Packer) -> None:
     """Make a process ready for `work`."""
     global _tools
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
-    _tools = packer, packer.backend()
+    _tools = packer, packer.encoder()
+
+
+def _end_with_parent() -> None:
+    """A pool whose owner was killed would wait for work for ever."""
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def work(chunk: Chunk, folder: Path, fingerprint: str) -> ShardCounts:
     """`make_shard` with the worker's own packer and tokenizer."""
     assert _tools is not None
     return make_shard(*_tools, chunk, folder, fingerprint)
-
-
-def to_json(content: dict[str, Any]) -> bytes:
-    return (json.dumps(content, indent=2, ensure_ascii=False, sort_keys=True) + "\n").encode()
-
-
-def publish(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all, also after a power cut.
-
-    A remote file is written in one piece: object stores publish it when it is complete.
-    """
-    if is_remote(path):
-        path.write_bytes(data)
-        return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def sha256_of(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None if there is none or it is broken."""
-    try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return None
-    return content if isinstance(content, dict) else None

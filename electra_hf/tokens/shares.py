@@ -12,8 +12,10 @@ from typing import Any, cast
 
 from tqdm import tqdm
 
+from electra_hf.corpora import storage
 from electra_hf.corpora.parts import Part
-from electra_hf.errors import PreparationError, explain_os_error
+from electra_hf.corpora.remote import explain_failure, network_errors
+from electra_hf.errors import PreparationError
 from electra_hf.tokens import shards
 from electra_hf.tokens.shards import Chunk, Packer, ShardCounts
 
@@ -36,14 +38,14 @@ class ShardTask:
 
     def counts_if_whole(self, chunk: str, source: dict[str, Any] | None = None) -> ShardCounts | None:
         """The counts of a shard if its files are what its sidecar says, and made from this source."""
-        sidecar = shards.read_json(self.folder / shards.sidecar_name(chunk))
+        sidecar = storage.read_json(self.folder / shards.sidecar_name(chunk))
         if sidecar is None or sidecar.get("fingerprint") != self.fingerprint:
             return None
         if source is not None and sidecar.get("source") != source:
             return None
         for name, file in sidecar["files"].items():
             path = self.folder / name
-            if not path.is_file() or shards.sha256_of(path) != file["sha256"]:
+            if not path.is_file() or storage.sha256_of(path) != file["sha256"]:
                 return None
         return ShardCounts(**sidecar["counts"])
 
@@ -84,20 +86,20 @@ def prepare_share(
                 count = _make_part(task, make, index, part, share // len(parts), slices, bar)
                 if count is not None and share < len(parts):
                     finished = {"fingerprint": task.fingerprint, "name": part.name, "shards": count}
-                    shards.publish(task.folder / shards.part_name(index), shards.to_json(finished))
+                    storage.publish(task.folder / shards.part_name(index), storage.to_json(finished))
                 bar.end_part()
-    except OSError as error:
-        raise PreparationError(explain_os_error(error, error.filename or task.folder)) from error
+    except (OSError, *network_errors()) as error:
+        raise PreparationError(explain_failure(error, task.folder)) from error
 
 
 class _Bar:
-    """A progress bar over the characters of the text, with what came of them."""
+    """A progress bar over the text in bytes of UTF-8, with what came of it."""
 
     def __init__(self, name: str, parts: int, shown: bool) -> None:
         self.total = ShardCounts()
         self.parts = parts
         self.done = 0
-        self.bar = tqdm(desc=f"Preparing {name}", unit="char", unit_scale=True, disable=not shown)
+        self.bar = tqdm(desc=f"Preparing {name}", unit="B", unit_scale=True, disable=not shown)
 
     def add(self, counts: ShardCounts) -> None:
         self.total += counts
@@ -105,7 +107,7 @@ class _Bar:
         if self.parts > 1:
             found["parts"] = f"{self.done}/{self.parts}"
         self.bar.set_postfix(found, refresh=False)
-        self.bar.update(counts.characters)
+        self.bar.update(counts.bytes)
 
     def end_part(self) -> None:
         self.done += 1
@@ -122,7 +124,7 @@ Make = Callable[[Iterator[Chunk]], Iterator[ShardCounts]]
 
 def _make_part(task: ShardTask, make: Make, index: int, part: Part, slice_: int, slices: int, bar: _Bar) -> int | None:
     """Make the missing shards of a part, or of a slice of it; the number of all its shards, None if that is known."""
-    finished = shards.read_json(task.folder / shards.part_name(index))
+    finished = storage.read_json(task.folder / shards.part_name(index))
     if finished is not None and finished.get("fingerprint") == task.fingerprint:
         names = [shards.chunk_name(index, chunk) for chunk in range(finished["shards"])][slice_::slices]
         found = [task.counts_if_whole(name) for name in names]
@@ -154,9 +156,9 @@ def _make_part(task: ShardTask, make: Make, index: int, part: Part, slice_: int,
 def _pool(task: ShardTask, num_workers: int) -> Iterator[Make]:
     """A function that makes shards, in this process or in others."""
     if num_workers <= 1:
-        backend = task.packer.backend()
+        encoder = task.packer.encoder()
         yield lambda missing: (
-            shards.make_shard(task.packer, backend, chunk, task.folder, task.fingerprint) for chunk in missing
+            shards.make_shard(task.packer, encoder, chunk, task.folder, task.fingerprint) for chunk in missing
         )
         return
     # spawn: the tokenizer's threads, and those of torch, do not survive a fork.

@@ -71,11 +71,11 @@ class StreamingBlocks(IterableDataset[Example]):
         return _shuffled(self._blocks(epoch, worker, workers), self.shuffle_buffer_size, rng)
 
     def _blocks(self, epoch: int, worker: int, workers: int) -> Iterator[Example]:
-        backend = self.packer.backend()
+        encoder = self.packer.encoder()
         mine = (document for index, document in enumerate(self.corpus.documents()) if index % workers == worker)
         count = 0
         for group in shards.chunks(worker, Part(self.corpus.name, lambda: mine), GROUP_CHARACTERS):
-            blocks, _, _ = self.packer.pack(backend, group.records, self.seed, epoch, worker, group.index)
+            blocks, _, _ = self.packer.pack(encoder, group.records, self.seed, epoch, worker, group.index)
             for row, length, first_length in zip(
                 blocks.ids, blocks.lengths.tolist(), blocks.first_lengths.tolist(), strict=True
             ):

@@ -23,7 +23,7 @@ from electra_hf.models import (
 )
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.preparation import default_prepared_folder, prepare
-from electra_hf.tokens.prepared import is_prepared, open_prepared
+from electra_hf.tokens.prepared import load_prepared_tokenizer, open_prepared, prepared_splits
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
 from electra_hf.training.arguments import DataArguments, ModelArguments, PretrainingArguments
@@ -94,10 +94,10 @@ def open_tokenizer(
         if corpus is None:
             raise UsageError("--train_tokenizer needs text, and --prepared_dir brings blocks and their own tokenizer")
         tokenizer = _train_tokenizer(model_args, data_args, args, corpus)
+    elif corpus is None and data_args.prepared_dir and not model_args.tokenizer_name:
+        tokenizer = load_prepared_tokenizer(data_args.prepared_dir)
     else:
-        prepared = data_args.prepared_dir if corpus is None else None
-        names = (model_args.tokenizer_name, prepared, model_args.model_name_or_path, model_args.config_name)
-        name = next(filter(None, names), None)
+        name = model_args.tokenizer_name or model_args.model_name_or_path or model_args.config_name
         if name is None:
             raise UsageError("no tokenizer: give --tokenizer_name (folder, Hub id or vocab.txt), or --train_tokenizer")
         tokenizer = load_tokenizer(
@@ -204,7 +204,7 @@ def open_prepared_blocks(
     """
     assert data_args.prepared_dir is not None
     training = split == "train"
-    if not training and not is_prepared(data_args.prepared_dir, split):
+    if split not in prepared_splits(data_args.prepared_dir):
         return None
     with args.main_process_first(desc=f"opening {split} blocks"):  # a remote folder is copied once
         asked = {"max_seq_length": data_args.max_seq_length}

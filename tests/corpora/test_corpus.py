@@ -152,6 +152,10 @@ class TestHoldOut:
         with pytest.raises(CorpusError, match="leaves no document for validation"):
             read(validation)
 
+    def test_an_empty_corpus_is_not_blamed_on_the_split(self) -> None:
+        with pytest.raises(CorpusError, match="^a: .*every document is empty"):
+            read(hold_out(Listed("a", ["", " "]), 20)[0])
+
     @pytest.mark.parametrize("percentage", [0, 100, -1, float("nan")])
     def test_percentage_is_checked(self, percentage: float) -> None:
         with pytest.raises(UsageError, match="above 0 and below 100"):

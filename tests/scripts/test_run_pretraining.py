@@ -18,6 +18,7 @@ from tiny_script import MODEL, RUN, TINY, TOKENIZER, VOCABULARY, logged, make_do
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, ElectraModel
 
 from electra_hf.cli import run as run_command
+from electra_hf.corpora import storage
 from electra_hf.tokens import shards
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
 
@@ -183,7 +184,7 @@ def test_two_local_data_sets_are_interleaved(run, tmp_path):
     done = run(*TINY, *options, "--output_dir", tmp_path / "run", "--prepared_dir", tmp_path / "blocks")
     assert done.code == 0, done.stderr
     manifest = read_json(tmp_path / "blocks" / "train" / "manifest.json")
-    assert manifest["settings"]["corpus"]["corpus"]["weights"] == [3.0, 1.0]
+    assert manifest["settings"]["corpus"]["weights"] == [3.0, 1.0]
     assert manifest["counts"]["documents"] < 80 == 2 * 40, "some are held out, and none comes twice"
 
 
@@ -229,7 +230,8 @@ def test_two_processes_share_tokenizer_and_blocks(launch, corpus, tmp_path):
     assert "already holds a run" not in stderr
     assert [row["step"] for row in train_rows(tmp_path / "run")] == [1, 2, 3, 4]
     assert "eval_rtd_auc" in read_json(tmp_path / "run" / "eval_results.json")
-    expected = {"manifest.json", "shard-00000.json"} | {f"{kind}-00000.npy" for kind in shards.ARRAYS}
+    expected = {"manifest.json", "settings.json", "part-00000.json", "shard-00000-00000.json"}
+    expected |= {f"{kind}-00000-00000.npy" for kind in shards.ARRAYS}
     for split in ("train", "validation"):
         assert {path.name for path in (blocks / split).iterdir()} == expected
 
@@ -380,10 +382,10 @@ def no_space(*_, **__):
 
 
 def test_full_disk_while_preparing(run, corpus, monkeypatch, tmp_path):
-    monkeypatch.setattr(shards, "os", SimpleNamespace(fsync=no_space, getpid=os.getpid, environ=os.environ))
+    monkeypatch.setattr(storage, "os", SimpleNamespace(fsync=no_space, getpid=os.getpid))
     options = (*TINY, "--train_file", corpus / "*.txt", "--prepared_dir", tmp_path / "blocks")
     done = run(*options, "--output_dir", tmp_path / "run")
-    assert_explained(done, 1, [str(tmp_path / "blocks" / "train"), "the disk is full", "run the same command again"])
+    assert_explained(done, 1, [str(tmp_path / "blocks" / "train"), "the disk is full", "free some space"])
     assert not list((tmp_path / "blocks" / "train").iterdir()), "no half of a file is left"
     monkeypatch.undo()
     assert run(*options, "--output_dir", tmp_path / "run").code == 0

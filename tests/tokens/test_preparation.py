@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from electra_hf.corpora import storage
 from electra_hf.corpora.parts import Part, SkippedRecord
 from electra_hf.errors import PreparationError, UsageError
-from electra_hf.tokens import preparation, shards
+from electra_hf.tokens import remote, shards
 from electra_hf.tokens.preparation import (
     default_prepared_folder,
     finish,
@@ -52,7 +53,9 @@ def test_counts_and_text(corpus, documents, tokenizer, folder, packing):
     assert [token for token in found if token not in (2, 3)] == expected
     assert blocks[0]["input_ids"].dtype == np.uint16
     counts = blocks.manifest["counts"]
-    assert counts["documents"] == len(documents) and counts["characters"] == sum(map(len, documents))
+    assert counts["documents"] == len(documents) and counts["characters"] == counts["bytes"] == sum(
+        map(len, documents)
+    )
     assert counts["tokens"] == len(expected) and counts["blocks"] == len(blocks)
     assert counts["block_tokens"] == len(found) and counts["unknown_tokens"] == expected.count(1)
     names = {path.name for path in folder.iterdir()}
@@ -87,17 +90,17 @@ def test_again_is_a_no_op(corpus, tokenizer, folder, encoded):
 
 
 def test_interrupted_goes_on(corpus, documents, tokenizer, folder, encoded, monkeypatch):
-    real_publish = shards.publish
+    real_publish = storage.publish
 
     def full_disk(path, data):
         if path.name == "lengths-00000-00002.npy":
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
         real_publish(path, data)
 
-    monkeypatch.setattr(shards, "publish", full_disk)
+    monkeypatch.setattr(storage, "publish", full_disk)
     with pytest.raises(PreparationError, match=r"disk is full.*[Ff]inished shards are kept"):
         prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
-    monkeypatch.setattr(shards, "publish", real_publish)
+    monkeypatch.setattr(storage, "publish", real_publish)
     assert not (folder / "manifest.json").exists()
     (folder / "blocks-00000-00001.npy").write_bytes(b"half")  # damaged meanwhile: made again
     encoded.clear()
@@ -124,9 +127,9 @@ def test_a_write_that_fails_leaves_nothing_half_written(tmp_path, monkeypatch):
     def fail(descriptor):
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr(shards.os, "fsync", fail)
+    monkeypatch.setattr(storage.os, "fsync", fail)
     with pytest.raises(OSError, match="Input/output"):
-        shards.publish(target, b"new")
+        storage.publish(target, b"new")
     assert contents(tmp_path) == {"file": b"old"}
 
 
@@ -213,7 +216,7 @@ def test_shares_do_not_change_a_byte(make_corpus, documents, tokenizer, tmp_path
     for share in reversed(range(shares)):
         assert start(folder, asked)
         prepare_share(corpus.name, corpus.parts(), task, share=share, shares=shares, progress=False)
-    finish(corpus, folder, asked)
+    finish(corpus.name, corpus.parts(), folder, asked)
     assert contents(folder) == contents(whole)
     assert not start(folder, asked)
 
@@ -225,10 +228,10 @@ def test_a_missing_share_is_named(make_corpus, documents, tokenizer, folder):
     start(folder, asked)
     prepare_share(corpus.name, corpus.parts(), task, share=0, shares=4, progress=False)
     with pytest.raises(PreparationError, match="shard 00000-00001 of part 0 is missing: run the same command"):
-        finish(corpus, folder, asked)
+        finish(corpus.name, corpus.parts(), folder, asked)
     prepare_share(corpus.name, corpus.parts(), task, share=2, shares=4, progress=False)
     with pytest.raises(PreparationError, match="part 30 is not prepared to its end"):
-        finish(corpus, folder, asked)
+        finish(corpus.name, corpus.parts(), folder, asked)
 
 
 def _refuse_winter(record):
@@ -263,7 +266,7 @@ def test_statistics(make_corpus, tokenizer, folder):
 
 
 def test_default_folder(corpus, tokenizer, tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(remote.constants, "HF_HOME", str(tmp_path))
     folders = {
         default_prepared_folder(corpus, tokenizer, settings)
         for settings in (SETTINGS, SETTINGS, PackingSettings(max_seq_length=64))
