@@ -4,19 +4,20 @@
     python benchmarks/preparation.py --train_file 'text/*' --tokenizer_name vocab.txt --do_lower_case true \
         --num_workers 2 --rounds 1 --synthetic_gb 5
 
-Each measurement is the whole `electra-hf prepare` command in a process of its own, start-up and splits included; what
-is asked for (numbers of workers) is measured in turn, round after round. Speed is megabytes of UTF-8 text per second,
-by the wall clock and by the processor time of all its processes; starting takes some seconds, so give tens of
-megabytes. Memory is the largest sum over the command's processes of their proportional set sizes, looked at four times
-a second: shared pages count once.
+Each measurement is a process of its own; what is asked for (numbers of workers) is measured in turn, round after
+round. Speed is megabytes of UTF-8 text per second from text to blocks, without the import of libraries: by the wall
+clock, and by the processor time of the process and of its workers (whose imports do count). Memory is of the whole
+command from its start, the largest sum over its processes of their proportional set sizes, looked at four times a
+second: shared pages count once.
 
---synthetic_gb writes that many gigabytes of numbered documents made of the given text into a temporary folder first, to
-show that memory does not grow with the corpus.
+--synthetic_gb writes that many gigabytes of numbered documents made of the given text into a temporary folder first,
+to show that memory does not grow with the corpus.
 """
 
 import argparse
 import json
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -35,13 +36,17 @@ def main() -> None:
     parser.add_argument("--train_file", nargs="+", required=True, help="text, as for electra-hf prepare")
     parser.add_argument("--tokenizer_name", required=True)
     parser.add_argument("--do_lower_case", help="for a bare vocab.txt: true or false")
-    parser.add_argument("--packing", default="full")
-    parser.add_argument("--max_seq_length", default="128")
+    parser.add_argument("--packing", choices=["full", "electra"], default="full")
+    parser.add_argument("--max_seq_length", type=int, default=128)
     parser.add_argument("--num_workers", nargs="+", type=int, default=[1, 2])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--synthetic_gb", type=float, default=0.0)
+    parser.add_argument("--once", help=argparse.SUPPRESS)
     parser.add_argument("--json", type=Path, help="write the results here")
     options = parser.parse_args()
+    if options.once:
+        prepare_once(options)
+        return
     with tempfile.TemporaryDirectory() as scratch:
         if options.synthetic_gb:
             options.train_file = [str(write_synthetic(options, Path(scratch)))]
@@ -68,40 +73,58 @@ def write_synthetic(options: argparse.Namespace, folder: Path) -> Path:
 
 
 def measure(options: argparse.Namespace, workers: int, folder: Path) -> dict[str, float]:
-    """Run the command once and watch it."""
-    command = [sys.executable, "-m", "electra_hf.cli", "prepare", "--output_dir", str(folder)]
-    command += ["--tokenizer_name", options.tokenizer_name, "--packing", options.packing, "--disable_tqdm"]
-    command += ["--max_seq_length", options.max_seq_length, "--num_workers", str(workers)]
-    command += ["--validation_split_percentage", "0", "--train_file", *options.train_file]
+    """Prepare once in a new process, and watch its memory."""
+    command = [sys.executable, __file__, "--once", str(folder), "--num_workers", str(workers)]
+    command += ["--tokenizer_name", options.tokenizer_name, "--packing", options.packing]
+    command += ["--max_seq_length", str(options.max_seq_length), "--train_file", *options.train_file]
     if options.do_lower_case:
         command += ["--do_lower_case", options.do_lower_case]
-    began = time.perf_counter()
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
-    peak, processor = 0.0, {}
+    process = psutil.Popen(command, stdout=subprocess.PIPE, text=True)
+    peak = 0.0
     while process.poll() is None:
         used = 0.0
         for member in [process, *children(process)]:
             try:
                 used += member.memory_full_info().pss
-                times = member.cpu_times()
-                processor[member.pid] = times.user + times.system
             except psutil.NoSuchProcess:
                 continue
         peak = max(peak, used)
         time.sleep(0.25)
-    seconds = time.perf_counter() - began
     if process.returncode:
         raise SystemExit(f"failed: {' '.join(command)}")
-    counts = json.loads((folder / "train" / "manifest.json").read_text())["counts"]
+    assert process.stdout is not None
+    return json.loads(process.stdout.read()) | {"peak_gb": peak / 1e9}
+
+
+def prepare_once(options: argparse.Namespace) -> None:
+    """What the new process does: prepare, and print how long it took."""
+    # Here, because workers import this file again, and need neither torch nor transformers.
+    from electra_hf.tokens.preparation import prepare
+    from electra_hf.tokens.shards import PackingSettings
+    from electra_hf.tokens.tokenizers import load_tokenizer
+
+    lowercase = None if options.do_lower_case is None else options.do_lower_case == "true"
+    tokenizer = load_tokenizer(options.tokenizer_name, lowercase=lowercase)
+    settings = PackingSettings(packing=options.packing, max_seq_length=options.max_seq_length)
+    corpus = LocalFiles(options.train_file)
+    began, processor = time.perf_counter(), processor_seconds()
+    (workers,) = options.num_workers
+    blocks = prepare(corpus, tokenizer, options.once, settings, num_workers=workers, progress=False)
+    seconds, processor = time.perf_counter() - began, processor_seconds() - processor
+    counts = blocks.manifest["counts"]
     megabytes = counts["bytes"] / 1e6
-    return {
+    measured = {
         "megabytes": megabytes,
-        "seconds": seconds,
         "mb_per_second": megabytes / seconds,
-        "mb_per_core_second": megabytes / sum(processor.values()),
-        "peak_gb": peak / 1e9,
+        "mb_per_core_second": megabytes / processor,
         "tokens": counts["tokens"],
     }
+    print(json.dumps(measured))
+
+
+def processor_seconds() -> float:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:
@@ -112,11 +135,11 @@ def children(process: psutil.Process) -> list[psutil.Process]:
 
 
 def report(options: argparse.Namespace, runs: dict[int, list[dict[str, float]]]) -> None:
-    print(f"{'workers':>8}{'MB':>9}{'MB/s':>16}{'MB/s a core':>20}{'peak GB':>16}")
+    print(f"{'workers':>8}{'MB':>9}{'MB/s':>20}{'MB/s a core':>20}{'peak GB':>20}")
     for workers, measured in runs.items():
         print(
-            f"{workers:>8}{measured[0]['megabytes']:>9.1f}{spread(measured, 'mb_per_second'):>16}"
-            f"{spread(measured, 'mb_per_core_second'):>20}{spread(measured, 'peak_gb'):>16}"
+            f"{workers:>8}{measured[0]['megabytes']:>9.1f}{spread(measured, 'mb_per_second'):>20}"
+            f"{spread(measured, 'mb_per_core_second'):>20}{spread(measured, 'peak_gb'):>20}"
         )
     print("median (minimum-maximum) of", options.rounds, "rounds")
     if options.json:

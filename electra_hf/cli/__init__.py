@@ -48,7 +48,3 @@ def build_parser() -> argparse.ArgumentParser:
         commands.add_parser(name, help=purpose, add_help=False)
     runs.add_commands(commands)
     return parser
-
-
-if __name__ == "__main__":
-    main()

@@ -21,8 +21,8 @@ from electra_hf.tokens.tokenizers.sampling import sample_documents
 from electra_hf.tokens.tokenizers.sentencepiece_training import NORMALIZATIONS
 from electra_hf.tokens.tokenizers.training import KINDS, SAMPLE_CHARACTERS
 
-_USAGE = """electra-hf tokenizer train   --kind KIND --vocab_size N (--corpus NAME | --train_file GLOB) --output_dir DIR
-electra-hf tokenizer import  SOURCE --output_dir DIR
+_USAGE = """electra-hf tokenizer train --kind KIND --vocab_size N (--corpus NAME | --train_file GLOB) --output_dir DIR
+electra-hf tokenizer import SOURCE --output_dir DIR
 electra-hf tokenizer inspect TOKENIZER (--corpus NAME | --train_file GLOB)
 Each one lists its options with --help."""
 

@@ -1,0 +1,5 @@
+"""`python -m electra_hf.cli`: the command where no script is installed."""
+
+from electra_hf.cli import main
+
+main()
