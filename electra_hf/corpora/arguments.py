@@ -15,7 +15,7 @@ from electra_hf.corpora.sources import open_corpora
 
 @dataclass
 class SourceArguments:
-    """Where the text comes from, and how it is read."""
+    """Where the text comes from, and how it is read; the value `none` takes a source of the YAML file away."""
 
     dataset_name: list[str] = field(
         default_factory=list, metadata={"help": "Data sets on the Hub or local folders; several are interleaved."}
@@ -35,7 +35,7 @@ class SourceArguments:
         metadata={
             "help": "Named corpora, separated by spaces or commas: python-docs (embedded), kowiki, jawiki, enwiki or "
             "any other <language>wiki, bookcorpus, wikitext-103, openwebtext, fineweb-edu, namuwiki, petitions, "
-            "imdb-unsup. NAME=PATH reads files of that corpus instead of downloading it."
+            "imdb-unsup. NAME=PATH reads files of that corpus instead of downloading it; none: no corpus."
         },
     )
     corpus_weights: list[float] = field(
@@ -78,6 +78,12 @@ class SourceArguments:
         default=None,
         metadata={"help": "Language (en, ko, ja, ...) whose sentences become lines; default: lines stay as they are."},
     )
+
+    def __post_init__(self) -> None:
+        # On the command line nothing else can take a source of the YAML file away.
+        for name in ("dataset_name", "dataset_config_name", "train_file", "corpus"):
+            if getattr(self, name) == ["none"]:
+                setattr(self, name, [])
 
     def is_given(self) -> bool:
         """Whether any text was named."""

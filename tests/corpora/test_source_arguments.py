@@ -110,3 +110,9 @@ def test_names_for_people(tmp_path: Path) -> None:
     )
     assert source.source_names() == ["x/y", "data", "a.txt", "kowiki", "petitions"]
     assert source.is_given() and not SourceArguments(text_column_name="body").is_given()
+
+
+def test_none_takes_the_sources_of_a_recipe_away() -> None:
+    source = parse("--corpus none --dataset_name none --dataset_config_name none --train_file none")
+    assert not source.is_given() and source.source_names() == []
+    assert parse("--corpus none --train_file a.txt").source_names() == ["a.txt"]

@@ -172,6 +172,28 @@ def test_compressed_json_lines_with_electra_packing(run, tmp_path):
     assert settings["packing"]["packing"] == "electra"
 
 
+def test_a_prepared_folder_is_all_that_a_run_needs(run, first_run, tmp_path):
+    """From `electra-hf prepare`, its text gone; the corpus of a recipe is taken away with `none`."""
+    text, blocks = tmp_path / "text.txt", tmp_path / "blocks"
+    text.write_text("\n\n".join(make_documents(80, seed=3)))
+    options = ["--train_file", str(text), "--tokenizer_name", str(first_run), "--max_seq_length", "16"]
+    run_command(["prepare", *options, "--num_workers", "1", "--output_dir", str(blocks)])
+    text.unlink()
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("corpus: [kowiki]\n")
+    command = ["--config", recipe, *MODEL, *RUN, "--corpus", "none", "--prepared_dir", blocks, "--do_eval"]
+    done = run(*command, "--output_dir", tmp_path / "run")
+    assert done.code == 0, done.stderr
+    assert read_json(tmp_path / "run" / "eval_results.json")["eval_rtd_auc"] >= 0
+    samples = [(folder / "held_out_samples.txt").read_text() for folder in (blocks, tmp_path / "run")]
+    assert samples[0] == samples[1] != ""
+    assert "**Trained on**: blocks" in (tmp_path / "run" / "README.md").read_text()
+    again = run(*command, "--max_seq_length", "8", "--output_dir", tmp_path / "b")
+    assert_explained(again, 1, ["prepared with --max_seq_length 16, and 8 is asked for"])
+    wrong = run(*MODEL, *RUN, "--prepared_dir", tmp_path / "nowhere", "--output_dir", tmp_path / "c")
+    assert_explained(wrong, 1, ["nowhere: no finished prepared corpus", "electra-hf prepare"])
+
+
 def test_two_local_data_sets_are_interleaved(run, tmp_path):
     folders = []
     for number in (1, 2):
