@@ -76,3 +76,19 @@ def logged(folder: Path) -> list[dict[str, float]]:
     timing = ("runtime", "per_second", "remaining_seconds", "teraflops", "preparation_time")
     history = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     return [{name: value for name, value in row.items() if not name.endswith(timing)} for row in history]
+
+
+def read_json(path: Path) -> dict:
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def train_rows(folder: Path) -> list[dict[str, float]]:
+    return [row for row in logged(folder) if "loss" in row]
+
+
+def assert_explained(done, code: int, texts: list[str]) -> None:
+    assert done.code == code, done.stderr
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert "Traceback" not in done.stderr
+    missing = [text for text in texts if text not in message]
+    assert not missing, message
