@@ -13,7 +13,7 @@ VARIANTS = [
     {"kind": "unigram"},
     {"kind": "bpe"},
     {"kind": "unigram", "byte_fallback": True, "normalization": "identity", "vocab_size": 500},
-    {"kind": "bpe", "lowercase": True, "strip_accents": True},
+    {"kind": "bpe", "lowercase": True, "strip_accents": True, "normalization": "nfkc"},
 ]
 
 
@@ -31,7 +31,7 @@ def encoder(tokenizer):
 def test_every_kind(documents, tmp_path, options):
     tokenizer = train(documents, **options)
     assert tokenizer.convert_ids_to_tokens(range(5)) == SPECIAL_TOKENS
-    assert tokenizer.all_special_ids == [1, 3, 0, 2, 4] or sorted(tokenizer.all_special_ids) == [0, 1, 2, 3, 4]
+    assert sorted(tokenizer.all_special_ids) == [0, 1, 2, 3, 4]
     assert len(tokenizer) % 64 == 0
     pair = tokenizer("quiet river", "old stone")
     assert pair["input_ids"][0] == 2 and pair["input_ids"].count(3) == 2 and pair["input_ids"][-1] == 3
@@ -76,9 +76,9 @@ def test_case_accents_and_characters_are_what_the_options_say(kind):
 
     assert tokens("Évora ﬁn") == "Évora fin"
     assert tokens("Évora ﬁn", normalization="identity") == "Évora ﬁn"
-    assert tokens("ÉVORA", normalization="nfkc_cf") == tokens("ÉVORA", lowercase=True) == "évora"
+    assert tokens("ÉVORA", normalization="nfkc_cf") == tokens("ÉVORA", lowercase=True, normalization="nfkc") == "évora"
     assert tokens("ÉVORA", lowercase=True, normalization="identity") == "évora"
-    assert tokens("Évora", strip_accents=True, lowercase=True) == "evora"
+    assert tokens("Évora", strip_accents=True, normalization="nfkc_cf") == "evora"
 
 
 def test_only_a_sample_is_learnt(documents):
