@@ -2,6 +2,8 @@
 # .venv; pip runs again only when setup.cfg or constraints.txt changed. pip's own settings (index, local wheels) apply.
 PYTHON ?= python3
 ARGS ?=
+# What some commands need and the tests try: Ray for clusters, MeCab for Japanese and Korean vocabularies.
+EXTRAS ?= cluster,japanese,korean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -38,5 +40,5 @@ $(STAMP): setup.cfg constraints.txt
 		echo "error: $$("$(PYTHON)" --version 2>&1) is too old: electra_hf needs Python 3.11 or newer." \
 		"Run 'make PYTHON=python3.11', or install one" >&2; exit 1; }
 	test -x $(BIN)/pip || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,trackers]"
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e ".[dev,trackers,$(EXTRAS)]"
 	touch $(STAMP)

@@ -5,10 +5,12 @@ The way through: `tokenizers` (train or load) -> `encoding` (text to ids) -> `pa
 Names are imported from their modules: a preparation worker then starts without torch.
 
 Public names:
-    tokenizers: train_wordpiece, load_tokenizer, check_tokenizer, tokenizer_fingerprint
+    tokenizers: train_tokenizer, load_tokenizer, inspect_tokenizer, check_tokenizer, tokenizer_fingerprint
     packing: PackedBlocks, SpecialIds, pack_full, pack_electra
     shards: PackingSettings
     preparation: prepare, default_prepared_folder
+    executors: prepare_with_executor
+    prepared: open_prepared, prepared_splits
     blocks: BlockDataset
     streaming: StreamingBlocks
     masking: DataCollatorForReplacedTokenDetection
