@@ -53,8 +53,9 @@ def _ratio(part: float, whole: float) -> float:
 
 
 def _unknown(manifest: Mapping[str, Any]) -> str:
-    characters = manifest["statistics"]["unknown_characters"]
-    shown = [_readable(character) for character in list(characters)[:_SHOWN_CHARACTERS]]
+    counts = manifest["statistics"]["unknown_characters"]
+    ranked = sorted(counts, key=lambda character: (-counts[character], character))  # JSON keeps no ranking
+    shown = [_readable(character) for character in ranked[:_SHOWN_CHARACTERS]]
     return "most often for " + " ".join(shown) if shown else ""
 
 

@@ -19,7 +19,7 @@ MANIFEST = {
         "block_tokens": 20_320,
         "full_blocks": 159,
     },
-    "statistics": {"document_lengths": {"5": 20, "7": 150, "9": 30}, "unknown_characters": {"漢": 40, "\u200b": 10}},
+    "statistics": {"document_lengths": {"5": 20, "7": 150, "9": 30}, "unknown_characters": {"\u200b": 10, "漢": 40}},
 }
 
 
