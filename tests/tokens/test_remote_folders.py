@@ -15,7 +15,7 @@ import pytest
 from electra_hf.corpora import storage
 from electra_hf.corpora.remote import as_path
 from electra_hf.errors import PreparationError, UsageError
-from electra_hf.tokens import remote, shards
+from electra_hf.tokens import remote
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.preparation import (
     default_prepared_folder,
