@@ -8,10 +8,8 @@ needs neither torch nor transformers, so that workers are small.
 
 import hashlib
 import io
-import multiprocessing
 import os
 import random
-import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -297,16 +295,8 @@ _tools: tuple[Packer, LineEncoder] | None = None  # of a worker process, made on
 def start_worker(packer: Packer) -> None:
     """Make a process ready for `work`."""
     global _tools
-    threading.Thread(target=_end_with_parent, daemon=True).start()
     os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the processes are the parallelism
     _tools = packer, packer.encoder()
-
-
-def _end_with_parent() -> None:
-    """A pool whose owner was killed would wait for work for ever."""
-    if (parent := multiprocessing.parent_process()) is not None:
-        parent.join()
-        os._exit(1)
 
 
 def work(chunk: Chunk, folder: Path, fingerprint: str) -> ShardCounts:

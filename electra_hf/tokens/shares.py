@@ -1,12 +1,9 @@
 """Shares of a preparation: which shards a process or a task of a cluster makes, and with how many workers."""
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +12,7 @@ from tqdm import tqdm
 from electra_hf.corpora import storage
 from electra_hf.corpora.parts import Part
 from electra_hf.corpora.remote import explain_failure, network_errors
+from electra_hf.corpora.workers import worker_processes
 from electra_hf.errors import PreparationError
 from electra_hf.tokens import shards
 from electra_hf.tokens.shards import Chunk, Packer, ShardCounts
@@ -161,25 +159,10 @@ def _pool(task: ShardTask, num_workers: int) -> Iterator[Make]:
             shards.make_shard(task.packer, encoder, chunk, task.folder, task.fingerprint) for chunk in missing
         )
         return
-    # spawn: the tokenizer's threads, and those of torch, do not survive a fork.
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"), shards.start_worker, (task.packer,))
-
-    def make(missing: Iterator[Chunk]) -> Iterator[ShardCounts]:
-        waiting: deque[Future[ShardCounts]] = deque()
-        for chunk in missing:
-            waiting.append(pool.submit(shards.work, chunk, task.folder, task.fingerprint))
-            del chunk  # its text is on its way
-            while len(waiting) >= num_workers + 2 or (waiting and waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    try:
-        yield make
-    except BrokenProcessPool as error:
-        raise PreparationError(
-            f"{task.folder}: a worker process died, often because memory ran out: ask for fewer workers "
-            "(--preprocessing_num_workers). Finished shards are kept: run the same command again to go on"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    died = PreparationError(
+        f"{task.folder}: a worker process died, often because memory ran out: ask for fewer workers "
+        "(--num_workers, --preprocessing_num_workers). Finished shards are kept: run the same command again to go on"
+    )
+    work = partial(shards.work, folder=task.folder, fingerprint=task.fingerprint)
+    with worker_processes(num_workers, died, shards.start_worker, task.packer) as ordered_map:
+        yield partial(ordered_map, work)

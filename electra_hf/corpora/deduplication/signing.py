@@ -6,12 +6,9 @@ one number of all records as consecutive bytes.
 """
 
 import contextlib
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +19,7 @@ from electra_hf.corpora.deduplication.folder import local_folder, signatures_nam
 from electra_hf.corpora.deduplication.signatures import DeduplicationSettings, sign
 from electra_hf.corpora.parts import Converter, Part, SkippedRecord, documents_of
 from electra_hf.corpora.storage import published
+from electra_hf.corpora.workers import worker_processes
 from electra_hf.errors import CorpusError
 
 CHUNK_CHARACTERS = 2**22  # of records that a worker gets at a time
@@ -153,25 +151,9 @@ def _pool(num_workers: int) -> Iterator[Work]:
     if num_workers <= 1:
         yield lambda chunks: map(sign_chunk, chunks)
         return
-    # spawn: threads of other libraries, such as torch's, do not survive a fork.
-    pool = ProcessPoolExecutor(num_workers, get_context("spawn"))
-
-    def work(chunks: Iterator[Chunk]) -> Iterator[Signed]:
-        waiting: deque[Future[Signed]] = deque()
-        for chunk in chunks:
-            waiting.append(pool.submit(sign_chunk, chunk))
-            del chunk  # its text is on its way
-            while len(waiting) >= num_workers + 2 or (waiting and waiting[0].done()):
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    try:
-        yield work
-    except BrokenProcessPool as error:
-        raise CorpusError(
-            "a worker process died while it looked for duplicates, often because memory ran out: ask for fewer "
-            "workers (--preprocessing_num_workers). Finished parts are kept: run the same command again to go on"
-        ) from error
-    finally:
-        pool.shutdown(cancel_futures=True)
+    died = CorpusError(
+        "a worker process died while it looked for duplicates, often because memory ran out: ask for fewer workers "
+        "(--num_workers). Finished parts are kept: run the same command again to go on"
+    )
+    with worker_processes(num_workers, died) as ordered_map:
+        yield partial(ordered_map, sign_chunk)
