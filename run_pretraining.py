@@ -43,7 +43,7 @@ STREAMED_VALIDATION_DOCUMENTS = 1_000
 
 
 def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int) -> tuple[Corpus, Corpus | None]:
-    """Training and evaluation documents, which never overlap."""
+    """Training and evaluation documents; what is held out is in one of them only."""
     corpus = open_source(data_args, seed, cache_dir=model_args.cache_dir)
     if data_args.validation_file:
         return corpus, open_source(data_args.for_files(data_args.validation_file), seed)

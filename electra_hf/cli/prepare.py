@@ -1,6 +1,5 @@
 """`electra-hf prepare`: a corpus -> a folder of blocks, and a look at what is in it."""
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,13 +13,15 @@ from electra_hf.corpora.arguments import SourceArguments, open_source
 from electra_hf.corpora.corpus import Corpus, hold_out
 from electra_hf.corpora.deduplication import DeduplicationSettings, deduplicate
 from electra_hf.corpora.remote import as_path, is_remote
-from electra_hf.errors import UsageError
+from electra_hf.corpora.workers import available_cores
+from electra_hf.errors import PreparationError, UsageError
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.sharing.corpus_statistics import corpus_table, plot_document_lengths
 from electra_hf.sharing.samples import write_samples
 from electra_hf.tokens.arguments import BlockArguments
 from electra_hf.tokens.blocks import BlockDataset
-from electra_hf.tokens.preparation import prepare
+from electra_hf.tokens.folders import remove_prepared
+from electra_hf.tokens.preparation import prepare_folder
 from electra_hf.tokens.prepared import SPLITS, load_prepared_tokenizer, prepared_splits, save_tokenizer
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.tokenizers import load_tokenizer
@@ -98,8 +99,13 @@ def run(arguments: Sequence[str]) -> None:
     if options.num_inspected < 1:
         raise UsageError(f"--num_inspected {options.num_inspected}: give 1 or more")
     only_look = options.inspect and not source.is_given()
-    if not only_look and prepare_corpus(source, packing, options):
-        return  # jobs were submitted
+    try:
+        if not only_look and prepare_corpus(source, packing, options):
+            return  # jobs were submitted
+    except KeyboardInterrupt as interruption:
+        raise PreparationError(
+            "interrupted. Finished shards are kept: run the same command again to go on"
+        ) from interruption
     show_corpus(options, Console())
 
 
@@ -130,24 +136,27 @@ def prepare_corpus(source: SourceArguments, packing: BlockArguments, options: Pr
     if options.tokenizer_name is None:
         raise UsageError("no tokenizer: give --tokenizer_name (`electra-hf tokenizer train` makes one)")
     tokenizer = load_tokenizer(options.tokenizer_name, cache_dir=options.cache_dir, lowercase=options.do_lower_case)
-    corpora = open_splits(source, packing, options)
     settings = packing.packing_settings(options.seed)
     folder = as_path(options.output_dir)
+    corpora = open_splits(source, packing, options)
+    save_tokenizer(tokenizer, folder)
+    if options.overwrite_output_dir:
+        for split in SPLITS:  # all before any is made anew: an old validation split may hold the new training text
+            remove_prepared(folder / split)
     jobs = []
     for split, corpus in corpora.items():
         if options.executor:
             jobs.append(_prepare_with_executor(corpus, tokenizer, folder / split, settings, options))
             continue
-        prepare(
+        prepare_folder(
             corpus,
             tokenizer,
             folder / split,
             settings,
             num_workers=_workers(options),
-            overwrite=options.overwrite_output_dir,
+            verify=True,
             progress=not options.disable_tqdm,
         )
-    save_tokenizer(tokenizer, folder)
     if SPLITS[1] in corpora and not is_remote(folder):
         write_samples(corpora[SPLITS[1]].documents(), folder)
     return any(jobs)
@@ -179,18 +188,20 @@ def _prepare_with_executor(
         mem_per_cpu_gb=options.mem_per_cpu_gb,
         logging_dir=f"{options.logging_dir.rstrip('/')}/{folder.name}" if options.logging_dir else None,
         slurm=slurm,
-        overwrite=options.overwrite_output_dir,
     )
 
 
 def _workers(options: PrepareArguments) -> int:
-    return len(os.sched_getaffinity(0)) if options.num_workers is None else options.num_workers
+    """Processes of this machine; with an executor, --num_workers counts tasks elsewhere."""
+    return available_cores() if options.num_workers is None or options.executor else options.num_workers
 
 
 def open_splits(source: SourceArguments, packing: BlockArguments, options: PrepareArguments) -> dict[str, Corpus]:
-    """The corpus of each split; no document is in both."""
+    """The corpus of each split; what is held out is in one of them only."""
     corpus = open_source(source, options.seed, cache_dir=options.cache_dir)
     if options.deduplication != "none":
+        if is_remote(as_path(options.output_dir)) and options.deduplication_dir is None:
+            raise UsageError("--deduplication needs a folder of this machine beside a URL: give --deduplication_dir")
         corpus = deduplicate(
             corpus,
             options.deduplication_dir or as_path(options.output_dir) / "duplicates",

@@ -3,6 +3,7 @@
 The scripts and commands that read a corpus inherit these, and `open_source` makes one corpus of them.
 """
 
+import logging
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,10 @@ from electra_hf.corpora.corpus import Corpus
 from electra_hf.corpora.normalization import normalized
 from electra_hf.corpora.sentences import split_into_sentences
 from electra_hf.corpora.sources import open_corpora
+
+DEFAULT_STOPPING_STRATEGY = "all_exhausted_without_replacement"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -47,7 +52,7 @@ class SourceArguments:
         metadata={"help": "Read at most so many documents: one number for every corpus, or one for each; 0: all."},
     )
     stopping_strategy: str = field(
-        default="all_exhausted_without_replacement",
+        default=DEFAULT_STOPPING_STRATEGY,
         metadata={
             "help": "When interleaving ends, as in datasets.interleave_datasets.",
             "choices": ["first_exhausted", "all_exhausted", "all_exhausted_without_replacement"],
@@ -124,6 +129,11 @@ def open_source(source: SourceArguments, seed: int, cache_dir: str | None = None
         UsageError: Options that cannot work.
         CorpusError: A file is not there.
     """
+    if source.corpus_weights and not source.streaming and source.stopping_strategy == DEFAULT_STOPPING_STRATEGY:
+        logger.warning(
+            "--corpus_weights only decide the order here, and prepared blocks are shuffled: every document is used "
+            "once. Add --stopping_strategy all_exhausted, so that the heavier corpora repeat, or first_exhausted"
+        )
     corpus = open_corpora(
         dataset_name=source.dataset_name,
         dataset_config_name=source.dataset_config_name,

@@ -66,21 +66,25 @@ class Corpus(ABC):
             CorpusError: Text that cannot be read, or a pass that ended without a single document.
         """
         found = False
+        for document in self._documents():
+            found = True
+            yield document
+        if not found:
+            raise CorpusError(self.explain_nothing_found())
+
+    def _documents(self) -> Iterator[str]:
+        """The documents of one pass, which may be none."""
         skipped = 0
         for part in self.parts():
             for record in part.records():
                 try:
-                    for document in documents_of(record, part.convert):
-                        found = True
-                        yield document
+                    yield from documents_of(record, part.convert)
                 except SkippedRecord as reason:
                     skipped += 1
                     if skipped <= _NAMED_SKIPPED_RECORDS:
                         logger.warning("Left out: %s", reason)
         if skipped > _NAMED_SKIPPED_RECORDS:
             logger.warning("%s: %d records were left out; the first ones are named above", self.name, skipped)
-        if not found:
-            raise CorpusError(self.explain_nothing_found())
 
     def explain_nothing_found(self) -> str:
         """What to tell a user when a whole pass gave no document."""
@@ -108,6 +112,13 @@ class Converted(Corpus):
 
     def parts(self) -> list[Part]:
         return [part.then(self.convert) for part in self.corpus.parts()]
+
+
+def converted(corpus: Corpus, convert: Converter, identity: dict[str, Any]) -> Corpus:
+    """`Converted`; corpora that are interleaved are converted each, and stay interleaved."""
+    if isinstance(corpus, Interleaved):
+        return corpus.with_corpora([converted(part, convert, identity) for part in corpus.corpora])
+    return Converted(corpus, convert, identity)
 
 
 class Interleaved(Corpus):
@@ -173,21 +184,22 @@ class Interleaved(Corpus):
         """The parts of all corpora if each document is yielded once; otherwise a single one, in the order of draws."""
         if self.stopping_strategy == "all_exhausted_without_replacement":
             return [part for corpus in self.corpora for part in corpus.parts()]
-        return [Part(self.name, self.documents)]
+        return [Part(self.name, self._documents)]
 
-    def documents(self) -> Iterator[str]:
-        """Yield the documents in the order of the draws; `parts` have another order.
-
-        Raises:
-            CorpusError: A corpus cannot be read or holds no document.
-        """
+    def _documents(self) -> Iterator[str]:
+        """The documents in the order of the draws; `parts` have another order."""
         random = np.random.default_rng(self.seed)
-        streams = [corpus.documents() for corpus in self.corpora]
+        streams = [corpus._documents() for corpus in self.corpora]
         # One document is read ahead of each corpus, so that its end is known as soon as its last one was handed on.
         following = [next(stream, None) for stream in streams]
-        unfinished = set(range(len(streams)))
-        drawn = list(unfinished)
-        limits = list(accumulate(self.weights))
+        for corpus, document in zip(self.corpora, following, strict=True):
+            if document is None:
+                explanation = corpus.explain_nothing_found()
+                if not isinstance(corpus, HeldOut):  # of a few documents, none may be on this side of the split
+                    raise CorpusError(explanation)
+        unfinished = {index for index, document in enumerate(following) if document is not None}
+        drawn = sorted(unfinished)
+        limits = list(accumulate(self.weights[index] for index in drawn))
         while unfinished:
             position = bisect_right(limits, random.random() * limits[-1])
             source = drawn[min(position, len(drawn) - 1)]
@@ -201,11 +213,14 @@ class Interleaved(Corpus):
             if self.stopping_strategy == "first_exhausted":
                 return
             if self.stopping_strategy == "all_exhausted":
-                streams[source] = self.corpora[source].documents()
+                streams[source] = self.corpora[source]._documents()
                 following[source] = next(streams[source])
             else:
                 drawn.remove(source)
                 limits = list(accumulate(self.weights[index] for index in drawn))
+
+    def explain_nothing_found(self) -> str:
+        return self.corpora[0].explain_nothing_found()
 
 
 class HeldOut(Corpus):

@@ -19,11 +19,11 @@ from electra_hf.corpora.corpus import Corpus
 from electra_hf.corpora.decoding import COMPRESSIONS, check_encoding, read_head, reading_errors
 from electra_hf.corpora.formats import (
     DOCUMENT_SEPARATORS,
+    PARQUET,
     SUPPORTED_FORMATS,
     Format,
     ReadingOptions,
     choose_format,
-    read_parquet,
 )
 from electra_hf.corpora.parts import Part
 from electra_hf.corpora.remote import as_path, explain_failure, is_remote, network_errors
@@ -71,7 +71,7 @@ class LocalFiles(Corpus):
             )
         check_encoding(encoding, encoding_errors)
         self.options = ReadingOptions(text_column_name, document_separator, encoding, encoding_errors)
-        self.name = ", ".join(patterns)
+        self.name = ", ".join(patterns) if len(patterns) <= 3 else f"{patterns[0]} and {len(patterns) - 1} more"
         # The value tells whether the user meant this very file (by name or glob) or only the folder it is in.
         self._files: dict[Path, bool] = {}
         self._formats: dict[Path, Format] | None = None
@@ -89,21 +89,20 @@ class LocalFiles(Corpus):
         return list(self._files)
 
     def describe(self) -> dict[str, Any]:
-        """The files by name, size and time of change (not by folder, which says nothing about the content)."""
+        """The files by name, size and time of change (not by folder), and the versions of their formats' rules."""
         files: Any = [file_identity(path) for path in self._files]
         if len(files) > _LISTED_FILES:
             content = json.dumps(files, sort_keys=True).encode()
             files = {"number": len(files), "sha256": hashlib.sha256(content).hexdigest()}
-        return {"kind": "files", "files": files, **asdict(self.options)}
+        rules = {kind.name: kind.version for kind in self._formats_of_files().values()}
+        return {"kind": "files", "files": files, "formats": rules, **asdict(self.options)}
 
     def parts(self) -> list[Part]:
         """A part is one large file, or small ones that follow one another."""
-        if self._formats is None:
-            self._formats = self._look_at_formats()
         parts: list[Part] = []
         gathered: list[tuple[Path, Format]] = []
         size = 0
-        for path, kind in self._formats.items():
+        for path, kind in self._formats_of_files().items():
             bytes_ = file_identity(path)["size"]
             if gathered and (size + bytes_ > PART_BYTES or kind.convert != gathered[-1][1].convert):
                 parts.append(self._part(gathered))
@@ -116,7 +115,10 @@ class LocalFiles(Corpus):
         name = files[0][0].name + (f" and {len(files) - 1} more" if len(files) > 1 else "")
         return Part(name, partial(_read_files, files, self.options), files[0][1].convert)
 
-    def _look_at_formats(self) -> dict[Path, Format]:
+    def _formats_of_files(self) -> dict[Path, Format]:
+        """The usable files and how they are read; they are looked at once."""
+        if self._formats is not None:
+            return self._formats
         formats = {}
         for path, named in self._files.items():
             kind = self._format(path, named)
@@ -124,12 +126,13 @@ class LocalFiles(Corpus):
                 formats[path] = kind
         if not formats:
             raise CorpusError(f"{self.name}: no usable file in this folder; supported are {SUPPORTED_FORMATS}")
+        self._formats = formats
         return formats
 
     def _format(self, path: Path, named: bool) -> Format | None:
         suffixes = [suffix.lower() for suffix in path.suffixes]
         if suffixes[-1:] == [".parquet"]:
-            return Format(read_parquet)
+            return PARQUET
         problem = None
         kind = None
         if suffixes[-1:] and suffixes[-1] in COMPRESSIONS and suffixes[-2:-1] == [".parquet"]:

@@ -22,6 +22,7 @@ from electra_hf.errors import CorpusError, explain_os_error
 _SAVED_DATASET = "state.json"
 _SAVED_DATASET_DICT = "dataset_dict.json"
 _BATCH_ROWS = 256
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 # A constant, so that the parts depend on the data set alone; a multiple of the rows that are joined to one document.
 ROWS_PER_PART = 2**18
 
@@ -76,6 +77,7 @@ class HubDataset(Corpus):
         self.name = known_as or (f"{name}/{config_name}" if config_name else name)
         self._dataset: Any = None
         self._fingerprint: Any = None
+        self._commit: str | None = None
 
     def describe(self) -> dict[str, Any]:
         """Name, options that choose the text, and the fingerprint of the revision that is read."""
@@ -92,7 +94,10 @@ class HubDataset(Corpus):
         }
 
     def parts(self) -> list[Part]:
-        """A part is `ROWS_PER_PART` rows, or a whole stream. It opens the data set in the process that reads it."""
+        """A part is `ROWS_PER_PART` rows, or a whole stream.
+
+        It opens the data set in the process that reads it, at the commit that was found here.
+        """
         dataset = self._load()
         if self.streaming:
             return [Part(self.name, partial(self._documents_of, 0, None))]
@@ -148,9 +153,13 @@ class HubDataset(Corpus):
         from datasets import load_dataset_builder
 
         # The two halves of `load_dataset`: the builder between them knows the revision.
+        revision = self._commit or self.revision
         builder = load_dataset_builder(
-            self.path, self.config_name, revision=self.revision, cache_dir=self.cache_dir, token=self.token
+            self.path, self.config_name, revision=revision, cache_dir=self.cache_dir, token=self.token
         )
+        # The hash of a data set of the Hub is its commit; that of local files is shorter.
+        if _COMMIT.fullmatch(builder.hash or ""):
+            self._commit = builder.hash
         if self.streaming:
             return builder.as_streaming_dataset(self.split), builder.hash
         builder.download_and_prepare()

@@ -6,8 +6,7 @@ The table of docs/corpora.md is this one; a test compares them.
 import difflib
 import re
 from dataclasses import dataclass, replace
-from fnmatch import fnmatch
-from pathlib import Path
+from pathlib import PurePath
 from typing import Any
 
 from electra_hf.corpora.corpus import Converted, Corpus
@@ -17,7 +16,7 @@ from electra_hf.corpora.hub import HubDataset
 from electra_hf.corpora.namuwiki import strip_markup
 from electra_hf.corpora.parts import Converter
 from electra_hf.corpora.python_docs import PythonDocs
-from electra_hf.errors import UsageError
+from electra_hf.errors import CorpusError, UsageError
 
 # The newest snapshot of all languages that Wikimedia has put on the Hub.
 WIKIPEDIA_SNAPSHOT = "20231101"
@@ -39,7 +38,8 @@ class NamedCorpus:
         split: Split of the data set.
         column: Column that holds the text.
         revision: Branch of the data set, where it is not the main one.
-        files: Patterns for its files, below a folder and in the data set's repository; empty for all.
+        files: Patterns for the ends of the paths of its files; empty for all files of a folder. The first one is for
+            the data set's repository, the others for other copies of the same text.
         rows: What a row is, one of `ROW_KINDS`.
         document_separator: What ends a document in its text files.
         clean: What its texts go through.
@@ -79,7 +79,7 @@ class NamedCorpus:
             cache_dir: See `HubDataset`.
 
         Raises:
-            CorpusError: No such files.
+            CorpusError: No such files, or a folder without files of this corpus.
         """
         if path is not None:
             options = ReadingOptions(self.column, self.document_separator, encoding, encoding_errors, self.rows)
@@ -108,13 +108,16 @@ class _NamedFiles(LocalFiles):
     """Files of a named corpus: of a folder, those that belong to it."""
 
     def __init__(self, corpus: NamedCorpus, path: str, options: ReadingOptions) -> None:
+        chosen, named = _files_of(corpus, path)
         super().__init__(
-            _files_of_folder(path, corpus.files),
+            chosen,
             text_column_name=options.text_column_name,
             document_separator=options.document_separator,
             encoding=options.encoding,
             encoding_errors=options.encoding_errors,
         )
+        if not named:
+            self._files = dict.fromkeys(self._files, False)
         self.options = options
         self.name = corpus.name
 
@@ -122,16 +125,24 @@ class _NamedFiles(LocalFiles):
         return f"{self.name}: its files hold no text: check the path that follows {self.name}="
 
 
-def _files_of_folder(path: str, patterns: tuple[str, ...]) -> list[str]:
-    """The files below a folder that match a pattern; the path itself if none does."""
+def _files_of(corpus: NamedCorpus, path: str) -> tuple[list[str], bool]:
+    """The files of a corpus that a path stands for, and whether it names them rather than a folder.
+
+    Raises:
+        CorpusError: Nothing is there, or a folder holds other files only.
+    """
     files, named = find_files(path)
-    if named or not patterns:
-        return [path]
-    folder = Path(path).expanduser()
-    chosen = [
-        str(file) for file in files if any(fnmatch(file.relative_to(folder).as_posix(), each) for each in patterns)
-    ]
-    return chosen or [path]
+    if named or not corpus.files:
+        return [path], named
+    # With the folders above them: the path may lead into the middle of the corpus, such as train/unsup.
+    places = {str(file): PurePath(str(file.absolute())) for file in files}
+    for pattern in corpus.files:
+        if chosen := [name for name, place in places.items() if place.match(pattern)]:
+            return chosen, False
+    raise CorpusError(
+        f"{corpus.name}={path}: none of the {len(files)} files in this folder belongs to the corpus, whose files are "
+        f"{' or '.join(corpus.files)}: give the folder that holds them, or name a file or a glob to read other ones"
+    )
 
 
 def line_breaks(text: str) -> tuple[str]:
@@ -238,7 +249,9 @@ def find_named_corpus(name: str) -> NamedCorpus:
         prefix, language = "wikipedia", name.removesuffix("wiki")
     if prefix == "wikipedia" and _LANGUAGE.fullmatch(language):
         config = f"{WIKIPEDIA_SNAPSHOT}.{language.replace('_', '-')}"
-        return replace(_WIKIPEDIA, name=name, config=config, files=(f"*{config}/*",))
+        wiki = f"{language.replace('-', '_')}wiki"
+        files = (f"*{config}/*", f"{wiki}-*pages-articles*.xml*", "pages-articles*.xml*", "wiki_[0-9][0-9]*")
+        return replace(_WIKIPEDIA, name=name, config=config, files=files)
     known = [*NAMED_CORPORA, "kowiki", "jawiki", "enwiki"]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""

@@ -16,9 +16,6 @@ _SPECIAL_LINK = re.compile(
     r"\[\[\s*(?:(?:파일|이미지|분류|틀|file|image|category)\s*:[^\[\]]*|https?:[^\[\]|]*|html\([^\[\]]*)\]\]",
     re.IGNORECASE,
 )
-_LINK = re.compile(
-    r"\[\[\s*(?:파일|이미지|분류|틀|file|image|category|html|https?)\s*[:(][^\[\]|]*\]\]", re.IGNORECASE
-)
 _LINK = re.compile(r"\[\[(?:[^\[\]|]*\|)*([^\[\]|]*)\]\]")
 _LABEL_OF_ANCHOR = re.compile(r"(?<=.)#s-[\d.]+$")
 _BREAK = re.compile(r"\[br\]", re.IGNORECASE)

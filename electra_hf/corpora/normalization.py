@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from electra_hf.corpora.corpus import Converted, Corpus
+from electra_hf.corpora.corpus import Corpus, converted
 from electra_hf.errors import UsageError
 
 NORMALIZATION_FORMS = ("none", "NFC", "NFKC")
@@ -28,7 +28,7 @@ def normalized(corpus: Corpus, form: str) -> Corpus:
         return corpus
     # The tables differ from one version of Unicode to the next.
     identity: dict[str, Any] = {"unicode_normalization": form, "unicode": unicodedata.unidata_version}
-    return Converted(corpus, partial(normalize, form=form), identity)
+    return converted(corpus, partial(normalize, form=form), identity)
 
 
 def normalize(text: str, form: Any) -> Iterable[str]:

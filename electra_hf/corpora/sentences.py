@@ -12,7 +12,7 @@ from functools import partial
 from importlib.metadata import version
 from typing import Any, cast
 
-from electra_hf.corpora.corpus import Converted, Corpus
+from electra_hf.corpora.corpus import Corpus, converted
 from electra_hf.corpora.parts import pieces
 from electra_hf.errors import UsageError
 
@@ -23,8 +23,9 @@ SENTENCE_LANGUAGES = (
     *("kn", "ko", "ml", "mr", "my", "nl", "pa", "pl", "pt", "ru", "sk", "ta", "te", "uk", "zh"),
 )
 
-# A longer line is cut first: sentencex takes quadratic time for some that are no prose.
-_MAX_CHARACTERS = 2**16
+# What sentencex gets at once, as it takes quadratic time for some lines that are no prose. Longer lines are cut; a
+# sentence is cut only if it is longer than half of this.
+_MAX_CHARACTERS = 2**13
 _CLOSING = re.compile(r"[」』）】〉》〕”’)\]}.,。、!?！？…]|[\"'](?=[\s.,)]|$)")
 _ONLY_NUMBER = re.compile(r"\s*\d{1,4}\.\s*")
 _NUMBER_AT_END = re.compile(r"\d\.\s*$")
@@ -50,7 +51,7 @@ def split_into_sentences(corpus: Corpus, language: str) -> Corpus:
             + ", ".join(SENTENCE_LANGUAGES)
         )
     identity = {"sentence_splitting": language, "sentencex": version("sentencex")}
-    return Converted(corpus, partial(split_lines, language=language), identity)
+    return converted(corpus, partial(split_lines, language=language), identity)
 
 
 def split_lines(text: str, language: str) -> Iterable[str]:
@@ -71,8 +72,13 @@ def split_line(line: str, language: str) -> list[str]:
     import sentencex
 
     segment = cast(Any, sentencex).segment  # a compiled module without type hints
-    found = [piece for part in pieces(line, _MAX_CHARACTERS) for piece in segment(language, part)]
-    return list(_mended(found))
+    found: list[str] = []
+    begun = ""
+    for part in pieces(line, _MAX_CHARACTERS // 2):
+        found += segment(language, begun + part)
+        # The last sentence may go on in the next part.
+        begun = found.pop() if found and len(found[-1]) <= _MAX_CHARACTERS // 2 else ""
+    return list(_mended([*found, begun]))
 
 
 def _mended(found: list[str]) -> Iterator[str]:

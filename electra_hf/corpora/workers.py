@@ -3,6 +3,7 @@
 import contextlib
 import multiprocessing
 import os
+import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,6 +12,13 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 Map = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]
+
+
+def available_cores() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # where a scheduler can give a process fewer than there are
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -49,6 +57,7 @@ def worker_processes(
 
 def _start(initializer: Callable[..., None] | None, arguments: tuple[Any, ...]) -> None:
     threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the owner's to answer, and reaches all of a terminal
     if initializer is not None:
         initializer(*arguments)
 

@@ -70,7 +70,7 @@ class BlockDataset(Dataset[Example]):
         self._length = self._stops[-1]
         self._epoch = SharedEpoch()
         self._arrays: dict[int, list[np.ndarray]] = {}
-        # A shard is read whole and hashed before its first block is used, once for all loader workers and epochs.
+        # A shard is read whole and hashed before its first block is used, as a rule once for all loader workers.
         self._verified = torch.zeros(len(self._stops), dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
@@ -166,8 +166,8 @@ class BlockDataset(Dataset[Example]):
 
 def _damaged(path: Path, found: str) -> str:
     return (
-        f"{path}: damaged ({found}): prepare the corpus again with --overwrite_cache; if it is the copy of a remote "
-        "folder, delete the file to have it copied again"
+        f"{path}: damaged ({found}): the same `electra-hf prepare` command makes it anew (in a run: --overwrite_cache "
+        "makes all anew); if it is the copy of a remote folder, delete the file to have it copied again"
     )
 
 
@@ -200,6 +200,8 @@ def _check_files(folder: Path, files: dict[str, Any], verify: bool) -> None:
                 raise PreparationError(_damaged(path, f"{size} bytes instead of {expected['bytes']}"))
             if verify:
                 _check_hash(path, expected)
+        except FileNotFoundError as error:
+            raise PreparationError(_damaged(path, "it is not there")) from error
         except OSError as error:
             raise PreparationError(explain_os_error(error, path)) from error
 

@@ -9,7 +9,6 @@ shards: only they tell whether they are whole and of this corpus. After a failur
 
 import importlib
 import logging
-import os
 import shlex
 import shutil
 import subprocess
@@ -23,8 +22,10 @@ from transformers import PreTrainedTokenizerBase
 
 from electra_hf.corpora.parts import Part
 from electra_hf.corpora.remote import as_path, is_remote
+from electra_hf.corpora.workers import available_cores
 from electra_hf.errors import PreparationError, UsageError
-from electra_hf.tokens.preparation import SHARD_CHARACTERS, Corpus, finish, preparation_settings, shard_task, start
+from electra_hf.tokens.folders import start
+from electra_hf.tokens.preparation import SHARD_CHARACTERS, Corpus, finish, preparation_settings, shard_task
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.tasks import MakeShare
 
@@ -172,7 +173,7 @@ def _check_installed(executor: str) -> None:
 def _run_local(shares: dict[str, Any], cpus_per_task: int) -> None:
     from datatrove.executor import LocalPipelineExecutor
 
-    workers = shares["workers"] if shares["workers"] > 0 else max(1, len(os.sched_getaffinity(0)) // cpus_per_task)
+    workers = shares["workers"] if shares["workers"] > 0 else max(1, available_cores() // cpus_per_task)
     shares["workers"] = min(workers, shares["tasks"])
     LocalPipelineExecutor(**shares).run()
 

@@ -10,11 +10,8 @@ writes the manifest when all are there. `prepare` is the only share, in this pro
 tasks of a cluster are many (`electra_hf.tokens.executors`).
 """
 
-import contextlib
 import json
 import logging
-import re
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -28,21 +25,16 @@ from electra_hf.corpora.remote import as_path, explain_failure, network_errors
 from electra_hf.errors import PreparationError
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import BlockDataset
+from electra_hf.tokens.folders import remove, remove_others, start
 from electra_hf.tokens.packing import SpecialIds
-from electra_hf.tokens.remote import cache_folder, file_names, make_folder
+from electra_hf.tokens.remote import cache_folder
 from electra_hf.tokens.shards import Packer, PackingSettings, ShardCounts
 from electra_hf.tokens.shares import ShardTask, prepare_share
 from electra_hf.tokens.statistics import merge_statistics
 from electra_hf.tokens.tokenizers import backend_json, check_tokenizer, tokenizer_fingerprint
 
 SHARD_CHARACTERS = 2**23
-ABANDONED_AFTER = 3600.0  # seconds; a temporary file of a running preparation lives for a moment
 logger = logging.getLogger(__name__)
-
-_OURS = re.compile(
-    r"(blocks|lengths|first_lengths)-\d{5,}-\d{5,}\.npy|shard-\d{5,}-\d{5,}\.json|part-\d{5,}\.json"
-    r"|settings\.json|manifest\.json|\..*\.tmp"
-)
 
 
 class Corpus(Protocol):
@@ -64,6 +56,10 @@ class Corpus(Protocol):
     def describe(self) -> dict[str, Any]:
         """What the corpus is, as JSON values: another description is another corpus."""
         ...
+
+
+class NothingPreparedError(PreparationError):
+    """All text was read, and gave no block."""
 
 
 def make_packer(tokenizer: PreTrainedTokenizerBase, settings: PackingSettings) -> Packer:
@@ -140,16 +136,73 @@ def prepare(
         PreparationError: the folder holds something else or cannot be written, a worker died, or there is no text.
         TokenizerError: the tokenizer lacks a special token, or a `tokenizers` backend.
     """
+    prepare_folder(
+        corpus,
+        tokenizer,
+        folder,
+        settings,
+        num_workers=num_workers,
+        overwrite=overwrite,
+        shard_characters=shard_characters,
+        progress=progress,
+    )
+    return BlockDataset(folder)
+
+
+def prepare_folder(
+    corpus: Corpus,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    settings: PackingSettings,
+    *,
+    num_workers: int = 1,
+    overwrite: bool = False,
+    verify: bool = False,
+    shard_characters: int = SHARD_CHARACTERS,
+    progress: bool = True,
+) -> None:
+    """`prepare` without opening the folder, which for a URL would copy it here.
+
+    Args:
+        corpus: as for `prepare`, like all that follows but `verify`.
+        tokenizer: see there.
+        folder: see there.
+        settings: see there.
+        num_workers: see there.
+        overwrite: see there.
+        verify: read every shard of a finished folder, and make those anew that are damaged.
+        shard_characters: see there.
+        progress: see there.
+
+    Raises:
+        PreparationError: as `prepare`.
+        TokenizerError: as `prepare`.
+        CorpusError: the text cannot be read, or there is none.
+    """
     folder = as_path(folder)
     asked = preparation_settings(corpus, tokenizer, settings, shard_characters=shard_characters)
-    if not start(folder, asked, overwrite=overwrite):
-        logger.info("%s is prepared already: nothing to do", folder)
-        return BlockDataset(folder)
     task = shard_task(tokenizer, folder, settings, asked)
+    if not start(folder, asked, overwrite=overwrite):
+        if not verify or _all_whole(task):
+            logger.info("%s is prepared already: nothing to do", folder)
+            return
+        remove(folder, shards.MANIFEST)
     parts = corpus.parts()
     prepare_share(corpus.name, parts, task, num_workers=num_workers, progress=progress)
-    finish(corpus.name, parts, folder, asked)
-    return BlockDataset(folder)
+    try:
+        finish(corpus.name, parts, folder, asked)
+    except NothingPreparedError:
+        next(corpus.documents(), None)  # which may know better why there is nothing
+        raise
+
+
+def _all_whole(task: ShardTask) -> bool:
+    """Whether the files of all shards in the manifest are what their sidecars say; logs those that are not."""
+    manifest = storage.read_json(task.folder / shards.MANIFEST) or {"shards": []}
+    damaged = [entry["name"] for entry in manifest["shards"] if task.counts_if_whole(entry["name"]) is None]
+    if damaged:
+        logger.warning("%s: damaged, and made anew: shards %s", task.folder, ", ".join(damaged[:5]))
+    return not damaged
 
 
 def shard_task(
@@ -158,34 +211,6 @@ def shard_task(
     """What the shares of a folder need; `asked` are its `preparation_settings`."""
     packer = make_packer(tokenizer, settings)
     return ShardTask(packer, folder, storage.fingerprint(asked), int(asked["shard_characters"]))
-
-
-def start(folder: Path, asked: dict[str, Any], *, overwrite: bool = False) -> bool:
-    """Make a folder ready for its shares; False if it is prepared already.
-
-    Args:
-        folder: made if it is not there.
-        asked: `preparation_settings`.
-        overwrite: remove what was prepared in it before.
-
-    Raises:
-        PreparationError: the folder holds something else, was made with other settings, or cannot be written.
-        UsageError: it is a URL that shards cannot be written to.
-    """
-    try:
-        make_folder(folder)
-        _refuse_foreign_files(folder)
-        if overwrite:
-            _remove(folder, shards.MANIFEST)  # first: a folder without it is unfinished, never wrong
-            _remove(folder, "*")
-        _refuse_other_settings(folder, asked)
-        if (folder / shards.MANIFEST).exists():
-            return False
-        _remove_abandoned(folder)
-        storage.publish(folder / shards.SETTINGS, storage.to_json(asked))
-    except (OSError, *network_errors()) as error:
-        raise PreparationError(explain_failure(error, folder)) from error
-    return True
 
 
 def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]) -> None:
@@ -219,8 +244,8 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
                 )
         _report_skipped(name, total, skipped)
         if total.blocks == 0:
-            _remove(folder, "*")
-            raise PreparationError(
+            remove(folder, "*")
+            raise NothingPreparedError(
                 f"corpus {name}: no block can be made from its {total.documents} documents, "
                 f"{total.characters} characters and {total.tokens} tokens: check that it holds text, and the options "
                 "that select it"
@@ -233,7 +258,7 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
             "statistics": merge_statistics(statistics),
             "shards": listed,
         }
-        _remove_others(folder, manifest)
+        remove_others(folder, manifest)
         storage.publish(folder / shards.MANIFEST, storage.to_json(manifest))
     except (OSError, *network_errors()) as error:
         raise PreparationError(explain_failure(error, folder)) from error
@@ -248,70 +273,6 @@ def _report_skipped(name: str, total: ShardCounts, messages: list[str]) -> None:
         logger.warning("Left out: %s", message)
     if total.skipped_records > shards.NAMED_SKIPPED_RECORDS:
         logger.warning("%s: %d records were left out; the first ones are named above", name, total.skipped_records)
-
-
-def _refuse_foreign_files(folder: Path) -> None:
-    foreign = [name for name in file_names(folder) if not _OURS.fullmatch(name)]
-    manifest = folder / shards.MANIFEST
-    if not foreign and manifest.exists():
-        content = storage.read_json(manifest)
-        if content is not None and content.get("format") != shards.FORMAT:
-            foreign = [manifest.name]
-    if foreign:
-        raise PreparationError(
-            f"{folder}: holds files that are no prepared corpus ({', '.join(foreign[:3])}): give an empty or a new "
-            "folder"
-        )
-
-
-def _refuse_other_settings(folder: Path, asked: dict[str, Any]) -> None:
-    for name in (shards.MANIFEST, shards.SETTINGS):
-        path = folder / name
-        if not path.exists():
-            continue
-        content = storage.read_json(path)
-        found = content.get("settings", content) if content is not None else None
-        if found is None:
-            raise PreparationError(f"{path}: is broken: give another folder, or --overwrite_cache to make it again")
-        if found == asked:
-            continue
-        old, new = _flat(found), _flat(asked)
-        name = next((name for name in sorted(old | new) if old.get(name) != new.get(name)), "settings")
-        raise PreparationError(
-            f"{folder}: was prepared with {name} = {old.get(name)!r}, and {new.get(name)!r} is asked for: give "
-            "another folder, or --overwrite_cache to replace what it holds"
-        )
-
-
-def _flat(content: Any, prefix: str = "") -> dict[str, Any]:
-    """{"packing": {"seed": 1}} -> {"packing.seed": 1}"""
-    if not isinstance(content, dict):
-        return {prefix: content}
-    items: dict[str, Any] = {}
-    for name, value in content.items():
-        items |= _flat(value, f"{prefix}.{name}" if prefix else name)
-    return items
-
-
-def _remove(folder: Path, pattern: str) -> None:
-    for path in folder.glob(pattern):
-        path.unlink(missing_ok=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Temporary files of a preparation that was killed; those of one that runs beside us are young."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                path.unlink()
-
-
-def _remove_others(folder: Path, manifest: dict[str, Any]) -> None:
-    """Remove shards of a longer text that was interrupted here, with the same description."""
-    listed = {name for entry in manifest["shards"] for name in (*entry["files"], shards.sidecar_name(entry["name"]))}
-    for path in folder.glob("*-*-*.*"):
-        if path.name not in listed and _OURS.fullmatch(path.name):
-            path.unlink(missing_ok=True)
 
 
 def _chunks_of_finished_part(folder: Path, index: int, part: Part, fingerprint: str) -> list[str]:

@@ -7,6 +7,7 @@
 `electra-hf prepare` writes it and `run_pretraining.py --prepared_dir FOLDER` reads it.
 """
 
+import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -98,6 +99,13 @@ def open_prepared(
     Raises:
         PreparationError: The split is not there, or was made with another tokenizer or packing.
     """
+    described = {name: manifest["settings"]["corpus"] for name, manifest in prepared_splits(folder).items()}
+    held = described.get("validation")
+    if split == "validation" and held not in (None, *_fitting(described["train"], held)):
+        raise PreparationError(
+            f"{folder}: its validation/ was not held out of the text of its train/, so some of it may be trained on: "
+            "remove validation/, or prepare the corpus again"
+        )
     blocks = BlockDataset(as_path(folder) / split)
     prepared = blocks.manifest["settings"]
     if prepared["tokenizer"] != tokenizer_fingerprint(tokenizer):
@@ -113,3 +121,19 @@ def open_prepared(
                 "prepare the corpus again"
             )
     return blocks
+
+
+def _fitting(train: Any, validation: Any) -> list[Any]:
+    """The descriptions that a validation corpus beside this training corpus may have."""
+    held_out = json.dumps(validation).count('"kind": "held_out"')
+    return [_other_side(train)] if held_out else [validation]  # text of its own is the user's to keep apart
+
+
+def _other_side(description: Any) -> Any:
+    """The description of a corpus with the sides of its splits exchanged."""
+    if isinstance(description, dict):
+        exchanged = {name: _other_side(value) for name, value in description.items()}
+        if description.get("kind") == "held_out":
+            exchanged["validation"] = not description["validation"]
+        return exchanged
+    return [_other_side(item) for item in description] if isinstance(description, list) else description

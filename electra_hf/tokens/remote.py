@@ -128,8 +128,8 @@ def _copy(source: Path, target: Path, file: dict[str, Any]) -> int:
         raise PreparationError(f"{explain_failure(error, source)}. What was copied before is kept") from error
     if hashlib.sha256(data).hexdigest() != file["sha256"]:
         raise PreparationError(
-            f"{source}: damaged ({len(data)} bytes, not the SHA-256 of the manifest): prepare the corpus again with "
-            "--overwrite_cache"
+            f"{source}: damaged ({len(data)} bytes, not the SHA-256 of the manifest): prepare the corpus again, which "
+            "makes what is damaged anew"
         )
     storage.publish(target, data)
     return len(data)

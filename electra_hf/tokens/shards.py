@@ -37,6 +37,7 @@ FORMAT = "electra_hf prepared corpus"
 SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 SETTINGS = "settings.json"
+OVERWRITE = "--overwrite_output_dir (in a run: --overwrite_cache)"  # for messages
 NAMED_SKIPPED_RECORDS = 20  # in each sidecar
 ARRAYS = ("blocks", "lengths", "first_lengths")
 

@@ -24,7 +24,7 @@ class ShardTask:
 
     Attributes:
         packer: the settings of the work.
-        folder: where the shards are made; `preparation.start` was called for it.
+        folder: where the shards are made; `folders.start` was called for it.
         fingerprint: of the folder's settings.
         shard_characters: a shard is the records up to this many characters.
     """

@@ -190,8 +190,8 @@ def open_blocks(
 
 def open_prepared_blocks(
     tokenizer: PreTrainedTokenizerBase, data_args: DataArguments, args: PretrainingArguments, *, split: str
-) -> BlockDataset | None:
-    """Blocks of one split of a folder that `electra-hf prepare` wrote; None if it has no such split.
+) -> BlockDataset:
+    """Blocks of one split of a folder that `electra-hf prepare` wrote.
 
     Args:
         tokenizer: The tokenizer of the run.
@@ -201,11 +201,18 @@ def open_prepared_blocks(
 
     Raises:
         PreparationError: If the blocks are missing or damaged, or were made with another tokenizer or length.
+        UsageError: If there are none to evaluate on, or an option asks for something else than the folder.
     """
     assert data_args.prepared_dir is not None
     training = split == "train"
+    for option in ("streaming", "validation_file"):
+        if getattr(data_args, option):
+            raise UsageError(f"--{option} has no effect on a prepared folder: leave it out, or name a source of text")
     if split not in prepared_splits(data_args.prepared_dir):
-        return None
+        raise UsageError(
+            f"{data_args.prepared_dir} holds no blocks for evaluation: prepare it with --validation_split_percentage "
+            "above 0, or leave out --do_eval and --eval_strategy"
+        )
     with args.main_process_first(desc=f"opening {split} blocks"):  # a remote folder is copied once
         asked = {"max_seq_length": data_args.max_seq_length}
         blocks = open_prepared(data_args.prepared_dir, split, tokenizer, asked)

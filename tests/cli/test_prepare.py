@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from electra_hf.cli import run
-from electra_hf.errors import PreparationError, UsageError
+from electra_hf.errors import CorpusError, PreparationError, UsageError
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.tokenizers import load_tokenizer
 
@@ -62,6 +62,22 @@ def test_a_second_run_does_nothing_and_says_so(sources, tmp_path, caplog):
     run(command)
     assert "train is prepared already: nothing to do" in caplog.text
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "blocks" / "train").iterdir()}
+
+
+def test_a_split_that_is_no_longer_asked_for_goes_with_the_old_blocks(sources, tmp_path):
+    command = ["prepare", *sources, "--output_dir", str(tmp_path / "blocks")]
+    run(command)
+    run([*command, "--validation_split_percentage", "0", "--overwrite_output_dir"])
+    assert not list((tmp_path / "blocks" / "validation").iterdir())
+
+
+def test_the_advice_of_an_error_can_be_followed(sources, tmp_path):
+    text = "".join(f"강물은 {number}번 흐른다\n\n" for number in range(100))
+    (tmp_path / "text.txt").write_bytes(text.encode("cp949"))
+    command = ["prepare", *sources, "--output_dir", str(tmp_path / "blocks")]
+    with pytest.raises(CorpusError, match="--encoding cp949"):
+        run(command)
+    run([*command, "--encoding", "cp949"])
 
 
 def test_options_stand_in_a_file_too(sources, tmp_path):

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from electra_hf.corpora import Corpus, Interleaved, Limited, hold_out
-from electra_hf.corpora.corpus import join_lines
+from electra_hf.corpora.corpus import converted, join_lines
 from electra_hf.corpora.parts import pieces
 from electra_hf.errors import CorpusError, UsageError
 
@@ -122,6 +122,20 @@ class TestInterleaved:
     def test_corpus_without_text_is_not_hidden_by_the_others(self) -> None:
         with pytest.raises(CorpusError, match="^b: "):
             read(Interleaved([numbered("a", 3), Listed("b", [""])]))
+
+    def test_a_small_corpus_may_have_nothing_on_one_side_of_the_split(self) -> None:
+        mixed = Interleaved([numbered("a", 200), numbered("b", 1)])
+        train, validation = hold_out(mixed, 20)
+        assert sorted(read(train) + read(validation)) == sorted([*numbered("a", 200).texts, "b0"])
+
+    def test_conversion_keeps_the_mixture(self) -> None:
+        mixed = Interleaved([numbered("a", 100), numbered("b", 100)])
+        upper = converted(mixed, shout, {"case": "upper"})
+        assert read(upper) == [text.upper() for text in read(mixed)] != sorted(read(upper))
+
+
+def shout(text: str) -> list[str]:
+    return [text.upper()]
 
 
 class TestHoldOut:

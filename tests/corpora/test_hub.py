@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Dataset, DatasetDict, config, disable_progress_bars, enable_progress_bars
+from datasets import Dataset, DatasetDict, config, disable_progress_bars, enable_progress_bars, load_dataset_builder
 from datasets.exceptions import DatasetGenerationError, DatasetNotFoundError
 
 from electra_hf.corpora import HubDataset, LocalFiles, hub
@@ -142,6 +142,24 @@ class TestParts:
             ["0", "1", "2", "3"],
             ["4", "5"],
         ]
+
+    def test_pickled_parts_stay_at_the_commit(
+        self, opened: Open, parquet_folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        revisions: list[str | None] = []
+        local = load_dataset_builder(str(parquet_folder), cache_dir=str(parquet_folder / "cache"))
+
+        def of_the_hub(*_: object, revision: str | None, **__: object) -> Any:
+            revisions.append(revision)
+            local.hash = "0a" * 20
+            return local
+
+        monkeypatch.setattr("datasets.load_dataset_builder", of_the_hub)
+        corpus = opened("a/b", revision="main")
+        (part,) = pickle.loads(pickle.dumps(corpus.parts()))
+        assert list(part.records()) == ["a", "", "b"]
+        assert revisions == ["main", "0a" * 20]
+        assert corpus.describe()["revision"] == "main" and corpus.describe()["fingerprint"] == "0a" * 20
 
     def test_missing_texts_are_counted_once(
         self, opened: Open, parquet_folder: Path, caplog: pytest.LogCaptureFixture

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -84,6 +85,7 @@ class TestFiles:
         for month, content in (("2017-08", "청원"), ("2019-04", "")):
             write(f"petitions_{month}", json.dumps({"title": "t", "content": content}) + "\n")
         write("README.md", "# about")
+        write("petitions_2020-01.bak", "")
         assert texts(f"petitions={tmp_path}") == ["청원"]
         assert open_named_corpus(f"petitions={tmp_path}/petitions_2017-08").name == "petitions"
 
@@ -96,6 +98,11 @@ class TestFiles:
         assert texts(f"imdb-unsup={tmp_path}") == expected
         assert texts(f"imdb-unsup={tmp_path}/train/unsup") == expected
 
+    def test_imdb_without_the_unlabelled_reviews(self, write: Write, tmp_path: Path) -> None:
+        write("test/pos/0_9.txt", "labelled")
+        with pytest.raises(CorpusError, match=r"imdb-unsup=.*none of the 1 files .* \*unsup/\*\.txt: give"):
+            open_named_corpus(f"imdb-unsup={tmp_path}")
+
     def test_imdb_of_the_hub(self, tmp_path: Path) -> None:
         write_parquet(tmp_path / "plain_text" / "unsupervised-00000-of-00001.parquet", "text", ["a<br />b"])
         write_parquet(tmp_path / "plain_text" / "train-00000-of-00001.parquet", "text", ["labelled"])
@@ -105,17 +112,44 @@ class TestFiles:
         for language in ("ko", "ja"):
             write_parquet(tmp_path / f"20231101.{language}" / "train-0.parquet", "text", [language])
         assert texts(f"kowiki={tmp_path}") == ["ko"]
-        assert texts(f"kowiki={tmp_path}/20231101.ja") == ["ja"]
+        assert texts(f"kowiki={tmp_path}/20231101.ko") == ["ko"]
+
+    def test_wikipedia_of_another_language(self, write: Write, tmp_path: Path) -> None:
+        write_parquet(tmp_path / "20231101.en" / "train-0.parquet", "text", ["en"])
+        write("enwiki-latest-pages-articles.xml", "<mediawiki>\n")
+        for folder in (tmp_path, tmp_path / "20231101.en"):
+            with pytest.raises(CorpusError, match=r"\*20231101\.ko/\* or kowiki-.*name a file or a glob"):
+                open_named_corpus(f"kowiki={folder}")
+        assert texts(f"kowiki={tmp_path}/20231101.en/*.parquet") == ["en"]
 
     def test_wikipedia_extracted(self, write: Write, tmp_path: Path) -> None:
         write("AA/wiki_00", '<doc id="1">\n수도\n\n서울()은 수도이다.\n</doc>\n')
-        assert texts(f"kowiki={tmp_path}") == ["수도\n서울은 수도이다."]
+        write("AA/README", "not an article")
+        for folder in (tmp_path, tmp_path / "AA"):
+            assert texts(f"kowiki={folder}") == ["수도\n서울은 수도이다."]
 
-    def test_wikipedia_as_a_dump(self, write: Write) -> None:
+    def test_wikipedia_as_a_dump(self, write: Write, tmp_path: Path) -> None:
         page = "<page><title>수도</title><ns>0</ns><revision><text>'''[[서울]]'''은 수도이다.</text></revision></page>"
         page = page.replace("><", ">\n<")
-        path = write("kowiki.xml.bz2", bz2.compress(f"<mediawiki>\n{page}\n</mediawiki>\n".encode()))
+        dump = bz2.compress(f"<mediawiki>\n{page}\n</mediawiki>\n".encode())
+        path = write("kowiki.xml.bz2", dump)
         assert texts(f"kowiki={path}") == ["수도\n서울은 수도이다."]
+        write("dumps/kowiki-latest-pages-articles1.xml-p1p9.bz2", dump)
+        write("dumps/jawiki-latest-pages-articles.xml.bz2", dump + b"broken")
+        assert texts(f"kowiki={tmp_path}/dumps") == ["수도\n서울은 수도이다."]
+
+    def test_remote_folder(self, write: Write, tmp_path: Path) -> None:
+        memory = fsspec.filesystem("memory")
+        memory.pipe_file("/named/w/20231101.ja/train-0.jsonl", b'{"text": "ja"}')
+        memory.pipe_file("/named/w/20231101.ko/train-0.jsonl", b'{"text": "ko"}')
+        try:
+            assert texts("kowiki=memory://named/w") == texts("kowiki=memory://named/w/20231101.ko") == ["ko"]
+            with pytest.raises(CorpusError, match="none of the 1 files in this folder"):
+                open_named_corpus("kowiki=memory://named/w/20231101.ja")
+        finally:
+            memory.rm("/named", recursive=True)
+        write("20231101.ko/train-0.jsonl", '{"text": "ko"}')
+        assert texts(f"kowiki=file://{tmp_path}") == ["ko"]
 
     @pytest.mark.parametrize("parquet", [False, True])
     def test_bookcorpus(self, write: Write, tmp_path: Path, parquet: bool) -> None:

@@ -5,8 +5,10 @@ import pickle
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import sentencex
 
 from electra_hf.corpora import LocalFiles
 from electra_hf.corpora.corpus import Corpus
@@ -55,6 +57,21 @@ def test_sentences(language: str, sentences: list[str]) -> None:
 @pytest.mark.parametrize("line", ["", " ", ". . .", "a.b. C?  d!\te\u3000。f", "」「』。)", "1. 2. 3. 4", "x" * 5000])
 def test_every_character_is_kept(language: str, line: str) -> None:
     assert "".join(split_line(line, language)) == line
+
+
+@pytest.mark.parametrize("line", ["'''a" * 5000, "He came in July. " * 1500, "word " * 5000])
+def test_long_lines_are_split_in_pieces(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+    segment = cast(Any, sentencex).segment
+
+    def measured(language: str, text: str) -> list[str]:
+        sizes.append(len(text))
+        return segment(language, text)
+
+    monkeypatch.setattr(sentencex, "segment", measured)
+    sentences = split_line(line, "en")
+    assert "".join(sentences) == line and max(sizes) <= 2**13
+    assert line[0] != "H" or set(sentences) == {"He came in July. "}
 
 
 def test_sentences_become_lines(corpus: Callable[[str], Corpus]) -> None:

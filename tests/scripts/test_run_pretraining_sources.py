@@ -69,6 +69,11 @@ def test_a_prepared_folder_is_all_that_a_run_needs(run, first_run, tmp_path):
     assert "**Trained on**: blocks" in (tmp_path / "run" / "README.md").read_text()
     again = run(*command, "--max_seq_length", "8", "--output_dir", tmp_path / "b")
     assert_explained(again, 1, ["prepared with --max_seq_length 16, and 8 is asked for"])
+    streamed = run(*command, "--streaming", "--output_dir", tmp_path / "b")
+    assert_explained(streamed, 2, ["--streaming has no effect on a prepared folder"])
+    (blocks / "validation").rename(tmp_path / "elsewhere")
+    unevaluated = run(*command, "--output_dir", tmp_path / "b")
+    assert_explained(unevaluated, 2, ["no blocks for evaluation", "--do_eval"])
     wrong = run(*MODEL, *RUN, "--prepared_dir", tmp_path / "nowhere", "--output_dir", tmp_path / "c")
     assert_explained(wrong, 1, ["nowhere: no finished prepared corpus", "electra-hf prepare"])
 

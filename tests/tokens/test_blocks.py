@@ -79,8 +79,12 @@ def test_damaged_folders(blocks, folder):
     BlockDataset(folder)  # the size is right, only the hash can tell
     with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy.*SHA-256"):
         BlockDataset(folder, verify=True)
+    blocks = BlockDataset(folder)
+    assert len([blocks[index] for index in range(40)]) == 40
+    with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy.*SHA-256.*makes it anew"):
+        [blocks[index] for index in range(len(blocks))]  # found when the block is read
     path.unlink()
-    with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy"):
+    with pytest.raises(PreparationError, match=r"lengths-00000-00002\.npy.*it is not there"):
         BlockDataset(folder)
     path.write_bytes(data)
     BlockDataset(folder, verify=True)

@@ -15,7 +15,7 @@ import pytest
 
 from electra_hf.corpora import LocalFiles
 from electra_hf.errors import CorpusError, PreparationError, UsageError
-from electra_hf.tokens import executors, preparation
+from electra_hf.tokens import executors, folders, preparation
 from electra_hf.tokens.executors import SlurmOptions, prepare_with_executor
 from electra_hf.tokens.preparation import prepare
 from electra_hf.tokens.shards import PackingSettings
@@ -232,6 +232,6 @@ def test_wrong_usage(execute, folder, executor, options, message, monkeypatch):
 
 def test_the_last_task_names_what_is_missing(corpus, tokenizer, folder):
     asked = preparation.preparation_settings(corpus, tokenizer, SETTINGS, shard_characters=SMALL)
-    preparation.start(folder, asked)
+    folders.start(folder, asked)
     with pytest.raises(PreparationError, match=r"0\.txt is not prepared to its end"):
         executors.Finish(corpus.name, corpus.parts(), folder, asked)()

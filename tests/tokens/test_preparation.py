@@ -11,13 +11,14 @@ from electra_hf.corpora import storage
 from electra_hf.corpora.parts import Part, SkippedRecord
 from electra_hf.errors import PreparationError, UsageError
 from electra_hf.tokens import remote, shards
+from electra_hf.tokens.folders import start
 from electra_hf.tokens.preparation import (
     default_prepared_folder,
     finish,
     preparation_settings,
     prepare,
+    prepare_folder,
     shard_task,
-    start,
 )
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.shares import prepare_share
@@ -151,6 +152,34 @@ def test_other_settings_are_refused_by_name(corpus, make_corpus, documents, toke
         prepare(make_corpus(documents, "other"), tokenizer, folder, SETTINGS, **SMALL)
     blocks = prepare(corpus, tokenizer, folder, PackingSettings(max_seq_length=64), overwrite=True, **SMALL)
     assert blocks.max_length == 64
+
+
+def test_settings_of_a_start_that_came_to_nothing_are_no_obstacle(corpus, make_corpus, tokenizer, folder):
+    with pytest.raises(PreparationError, match="no block can be made"):
+        prepare(make_corpus([""]), tokenizer, folder, PackingSettings(max_seq_length=64), **SMALL)
+    asked = preparation_settings(corpus, tokenizer, PackingSettings(max_seq_length=64))
+    assert start(folder, asked)
+    assert prepare(corpus, tokenizer, folder, SETTINGS, **SMALL).max_length == 32
+
+
+def test_verifying_makes_what_is_damaged_anew(corpus, tokenizer, folder, encoded, caplog):
+    prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    before = contents(folder)
+    damaged = folder / "blocks-00000-00001.npy"
+    damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
+    encoded.clear()
+    prepare_folder(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    assert not encoded, "unasked, a finished folder is not read"
+    prepare_folder(corpus, tokenizer, folder, SETTINGS, verify=True, **SMALL)
+    assert encoded == ["00000-00001"] and contents(folder) == before
+    assert "damaged, and made anew: shards 00000-00001" in caplog.text
+
+
+def test_files_that_another_process_is_writing_are_left(corpus, tokenizer, folder):
+    folder.mkdir()
+    (folder / ".blocks-00000-00000.npy.77-abcd.tmp").write_bytes(b"half")
+    prepare(corpus, tokenizer, folder, SETTINGS, **SMALL)
+    assert (folder / ".blocks-00000-00000.npy.77-abcd.tmp").exists()
 
 
 def test_full_packing_ignores_the_settings_of_electra(corpus, tokenizer, folder):

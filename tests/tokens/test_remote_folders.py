@@ -17,13 +17,13 @@ from electra_hf.corpora.remote import as_path
 from electra_hf.errors import PreparationError, UsageError
 from electra_hf.tokens import remote
 from electra_hf.tokens.blocks import BlockDataset
+from electra_hf.tokens.folders import start
 from electra_hf.tokens.preparation import (
     default_prepared_folder,
     finish,
     preparation_settings,
     prepare,
     shard_task,
-    start,
 )
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.shares import prepare_share

@@ -17,6 +17,16 @@ SUPPORTED_FORMATS = (
     f"({', '.join(COMPRESSIONS)})"
 )
 
+_TEXT = Format(read_plain_text, name="text")
+_JSON_LINES = Format(read_json_lines, name="json")
+_JSON_ARRAY = Format(read_json_array, name="json")
+_CSV = Format(read_csv, name="csv")
+_TSV = Format(read_tsv, name="tsv")
+_WIKIEXTRACTOR = Format(read_wikiextractor, clean_article, name="wikiextractor")
+_WIKITEXT = Format(read_wikitext, name="wikitext")
+_AOZORA = Format(read_aozora, resolve_notation, name="aozora")
+_MEDIAWIKI_VERSION = 1
+
 
 def choose_format(path: Path, head: str) -> Format | None:
     """The format of a file by its suffix and by the beginning of its (decompressed) text; None when there is none."""
@@ -25,15 +35,15 @@ def choose_format(path: Path, head: str) -> Format | None:
         suffixes.pop()
     match suffixes[-1] if suffixes else "":
         case ".jsonl" | ".json":
-            return _json_format(head) or Format(read_json_lines)
+            return _json_format(head) or _JSON_LINES
         case ".csv":
-            return Format(read_csv)
+            return _CSV
         case ".tsv":
-            return Format(read_tsv)
+            return _TSV
         case ".txt":
-            return _format_of_text(head) or Format(read_plain_text)
+            return _format_of_text(head) or _TEXT
     if is_wiki_dump(head):
-        return Format(_read_dump, PageConverter(str(path)))
+        return Format(_read_dump, PageConverter(str(path)), "mediawiki", _MEDIAWIKI_VERSION)
     return _format_of_text(head) or _json_format(head)
 
 
@@ -44,18 +54,18 @@ def _read_dump(path: Path, options: ReadingOptions) -> Iterator[str]:
 def _format_of_text(head: str) -> Format | None:
     """A format that is known by its content alone."""
     if head.lstrip().startswith("<doc "):
-        return Format(read_wikiextractor, clean_article)
+        return _WIKIEXTRACTOR
     if is_wikitext(head):
-        return Format(read_wikitext)
+        return _WIKITEXT
     if is_aozora(head):
-        return Format(read_aozora, resolve_notation)
+        return _AOZORA
     return None
 
 
 def _json_format(head: str) -> Format | None:
     match head.lstrip()[:1]:
         case "{":
-            return Format(read_json_lines)
+            return _JSON_LINES
         case "[":
-            return Format(read_json_array)
+            return _JSON_ARRAY
     return None

@@ -1,4 +1,4 @@
-"""How a file is read: the user's options, and the two functions that a format consists of."""
+"""How a file is read: the user's options, and what a format consists of."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -29,7 +29,16 @@ Reader = Callable[[Path, ReadingOptions], Iterator[str]]
 
 @dataclass(frozen=True)
 class Format:
-    """How a file is read: `read` yields its records, `convert` turns a record into texts (see `corpora.parts`)."""
+    """How a file is read.
+
+    Attributes:
+        read: Yields the records of a file (see `corpora.parts`).
+        convert: Turns a record into texts.
+        name: What descriptions call it.
+        version: Raised when the same file gives other texts than before.
+    """
 
     read: Reader
     convert: Converter = as_it_is
+    name: str = ""
+    version: int = 1

@@ -7,7 +7,7 @@ from typing import Any
 from electra_hf.corpora.corpus import text_value
 from electra_hf.corpora.decoding import reading_errors
 from electra_hf.corpora.formats.columns import columns_text_first, joining_rows, missing_column, report_nulls
-from electra_hf.corpora.formats.options import ReadingOptions
+from electra_hf.corpora.formats.options import Format, ReadingOptions
 from electra_hf.corpora.remote import is_remote
 from electra_hf.errors import CorpusError
 
@@ -41,3 +41,6 @@ def read_parquet(path: Path, options: ReadingOptions) -> Iterator[str]:
             f"{path}: the file is truncated or is not a Parquet file ({error}): download or write it again"
         ) from error
     report_nulls(str(path), column, nulls)
+
+
+PARQUET = Format(read_parquet, name="parquet")
