@@ -63,10 +63,18 @@ def run_script(main: Callable[[], int | None]) -> None:
     try:
         sys.exit(main())
     except ElectraHfError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {_own_words(error)}\n")
         sys.exit(error.exit_code)
     except OSError as error:
         if not is_storage_error(error):
             raise
         sys.stderr.write(f"error: {explain_os_error(error, error.filename or 'writing a file')}\n")
         sys.exit(1)
+
+
+def _own_words(error: ElectraHfError) -> str:
+    """The message, without the traceback that a data loader puts in front of an error of its workers."""
+    message = str(error)
+    if not message.startswith("Caught "):
+        return message
+    return message.rpartition(f"{type(error).__module__}.{type(error).__qualname__}: ")[2].strip()
