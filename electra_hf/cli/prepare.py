@@ -139,7 +139,6 @@ def prepare_corpus(source: SourceArguments, packing: BlockArguments, options: Pr
     settings = packing.packing_settings(options.seed)
     folder = as_path(options.output_dir)
     corpora = open_splits(source, packing, options)
-    save_tokenizer(tokenizer, folder)
     if options.overwrite_output_dir:
         for split in SPLITS:  # all before any is made anew: an old validation split may hold the new training text
             remove_prepared(folder / split)
@@ -147,16 +146,18 @@ def prepare_corpus(source: SourceArguments, packing: BlockArguments, options: Pr
     for split, corpus in corpora.items():
         if options.executor:
             jobs.append(_prepare_with_executor(corpus, tokenizer, folder / split, settings, options))
-            continue
-        prepare_folder(
-            corpus,
-            tokenizer,
-            folder / split,
-            settings,
-            num_workers=_workers(options),
-            verify=True,
-            progress=not options.disable_tqdm,
-        )
+        else:
+            prepare_folder(
+                corpus,
+                tokenizer,
+                folder / split,
+                settings,
+                num_workers=_workers(options),
+                verify=True,
+                progress=not options.disable_tqdm,
+            )
+        # Now it is known that the folder is of this tokenizer.
+        save_tokenizer(tokenizer, folder)
     if SPLITS[1] in corpora and not is_remote(folder):
         write_samples(corpora[SPLITS[1]].documents(), folder)
     return any(jobs)

@@ -71,6 +71,15 @@ def test_a_split_that_is_no_longer_asked_for_goes_with_the_old_blocks(sources, t
     assert not list((tmp_path / "blocks" / "validation").iterdir())
 
 
+def test_another_tokenizer_is_refused_and_does_not_replace_the_first(sources, tmp_path):
+    command = ["prepare", *sources, "--output_dir", str(tmp_path / "blocks")]
+    run(command)
+    before = (tmp_path / "blocks" / "tokenizer.json").read_bytes()
+    with pytest.raises(PreparationError, match="was prepared with tokenizer = "):
+        run([*command, "--do_lower_case", "false"])
+    assert (tmp_path / "blocks" / "tokenizer.json").read_bytes() == before
+
+
 def test_the_advice_of_an_error_can_be_followed(sources, tmp_path):
     text = "".join(f"강물은 {number}번 흐른다\n\n" for number in range(100))
     (tmp_path / "text.txt").write_bytes(text.encode("cp949"))
