@@ -5,11 +5,14 @@ import hashlib
 import json
 import os
 import secrets
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from electra_hf.corpora.remote import is_absence, is_remote
+
+ABANDONED_AFTER = 3600.0  # seconds; who writes a temporary file changes it more often
 
 
 @contextlib.contextmanager
@@ -36,6 +39,20 @@ def publish(path: Path, data: bytes) -> None:
         return
     with published(path) as temporary:
         temporary.write_bytes(data)
+
+
+def remove(folder: Path, pattern: str) -> None:
+    """Remove the files of a folder that match a glob."""
+    for path in folder.glob(pattern):
+        path.unlink(missing_ok=True)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove temporary files of a process that was killed; those of one that runs beside us are young."""
+    for path in folder.glob(".*.tmp"):
+        with contextlib.suppress(FileNotFoundError):
+            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
+                path.unlink()
 
 
 def to_json(content: dict[str, Any]) -> bytes:

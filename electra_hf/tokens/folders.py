@@ -1,8 +1,6 @@
 """What may happen to a prepared folder: it is started, continued, refused or emptied, never mixed."""
 
-import contextlib
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,6 @@ from electra_hf.errors import PreparationError
 from electra_hf.tokens import shards
 from electra_hf.tokens.remote import file_names, make_folder
 from electra_hf.tokens.shards import OVERWRITE
-
-ABANDONED_AFTER = 3600.0  # seconds; a temporary file of a running preparation lives for a moment
 
 _OURS = re.compile(
     r"(blocks|lengths|first_lengths)-\d{5,}-\d{5,}\.npy|shard-\d{5,}-\d{5,}\.json|part-\d{5,}\.json"
@@ -44,7 +40,7 @@ def start(folder: Path, asked: dict[str, Any], *, overwrite: bool = False) -> bo
             _refuse_other_settings(folder, asked)
         if shards.MANIFEST in names:
             return False
-        _remove_abandoned(folder)
+        storage.remove_abandoned(folder)
         storage.publish(folder / shards.SETTINGS, storage.to_json(asked))
     except (OSError, *network_errors()) as error:
         raise PreparationError(explain_failure(error, folder)) from error
@@ -108,22 +104,8 @@ def remove_prepared(folder: Path) -> None:
 
 
 def _remove_all(folder: Path) -> None:
-    remove(folder, shards.MANIFEST)  # first: a folder without it is unfinished, never wrong
-    remove(folder, "*")
-
-
-def remove(folder: Path, pattern: str) -> None:
-    """Remove the files of a folder that match a glob."""
-    for path in folder.glob(pattern):
-        path.unlink(missing_ok=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Temporary files of a preparation that was killed; those of one that runs beside us are young."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                path.unlink()
+    storage.remove(folder, shards.MANIFEST)  # first: a folder without it is unfinished, never wrong
+    storage.remove(folder, "*")
 
 
 def remove_others(folder: Path, manifest: dict[str, Any]) -> None:

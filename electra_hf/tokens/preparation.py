@@ -25,7 +25,7 @@ from electra_hf.corpora.remote import as_path, explain_failure, network_errors
 from electra_hf.errors import PreparationError
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import BlockDataset
-from electra_hf.tokens.folders import remove, remove_others, start
+from electra_hf.tokens.folders import remove_others, start
 from electra_hf.tokens.packing import SpecialIds
 from electra_hf.tokens.remote import cache_folder
 from electra_hf.tokens.shards import Packer, PackingSettings, ShardCounts
@@ -110,42 +110,21 @@ def prepare(
     tokenizer: PreTrainedTokenizerBase,
     folder: str | Path,
     settings: PackingSettings,
-    *,
-    num_workers: int = 1,
-    overwrite: bool = False,
-    shard_characters: int = SHARD_CHARACTERS,
-    progress: bool = True,
+    **options: Any,
 ) -> BlockDataset:
-    """Convert, tokenise and pack a corpus into a folder, or open the folder if that was done before.
-
-    The bytes do not depend on `num_workers`. The text of at most `num_workers` + 2 shards is in memory.
+    """`prepare_folder`, and open the folder; one at a URL is copied to the Hugging Face cache to be read.
 
     Args:
         corpus: the text.
         tokenizer: a fast tokenizer with [CLS], [SEP], [PAD] and [MASK].
-        folder: made if it is not there; a path, or a URL of fsspec such as s3://bucket/folder, which is then copied
-            to the Hugging Face cache to be read.
+        folder: made if it is not there; a path, or a URL of fsspec such as s3://bucket/folder.
         settings: how documents become blocks.
-        num_workers: processes; with 1, the work is done in this one, by the tokenizer's own threads. Scripts that ask
-            for more need the usual `if __name__ == "__main__"`.
-        overwrite: replace what the folder holds if it was made with other settings, and make it again if not.
-        shard_characters: a shard is the records up to this many characters.
-        progress: show a progress bar.
+        options: the named arguments of `prepare_folder`.
 
     Raises:
-        PreparationError: the folder holds something else or cannot be written, a worker died, or there is no text.
-        TokenizerError: the tokenizer lacks a special token, or a `tokenizers` backend.
+        PreparationError: as `prepare_folder`, or a finished folder is damaged.
     """
-    prepare_folder(
-        corpus,
-        tokenizer,
-        folder,
-        settings,
-        num_workers=num_workers,
-        overwrite=overwrite,
-        shard_characters=shard_characters,
-        progress=progress,
-    )
+    prepare_folder(corpus, tokenizer, folder, settings, **options)
     return BlockDataset(folder)
 
 
@@ -161,22 +140,25 @@ def prepare_folder(
     shard_characters: int = SHARD_CHARACTERS,
     progress: bool = True,
 ) -> None:
-    """`prepare` without opening the folder, which for a URL would copy it here.
+    """Convert, tokenise and pack a corpus into a folder, unless that was done before.
+
+    The bytes do not depend on `num_workers`. The text of at most `num_workers` + 2 shards is in memory.
 
     Args:
-        corpus: as for `prepare`, like all that follows but `verify`.
-        tokenizer: see there.
-        folder: see there.
-        settings: see there.
-        num_workers: see there.
-        overwrite: see there.
+        corpus: the text.
+        tokenizer: a fast tokenizer with [CLS], [SEP], [PAD] and [MASK].
+        folder: made if it is not there; a path, or a URL of fsspec such as s3://bucket/folder.
+        settings: how documents become blocks.
+        num_workers: processes; with 1, the work is done in this one, by the tokenizer's own threads. Scripts that ask
+            for more need the usual `if __name__ == "__main__"`.
+        overwrite: replace what the folder holds if it was made with other settings, and make it again if not.
         verify: read every shard of a finished folder, and make those anew that are damaged.
-        shard_characters: see there.
-        progress: see there.
+        shard_characters: a shard is the records up to this many characters.
+        progress: show a progress bar.
 
     Raises:
-        PreparationError: as `prepare`.
-        TokenizerError: as `prepare`.
+        PreparationError: the folder holds something else or cannot be written, a worker died, or there is no text.
+        TokenizerError: the tokenizer lacks a special token, or a `tokenizers` backend.
         CorpusError: the text cannot be read, or there is none.
     """
     folder = as_path(folder)
@@ -186,7 +168,7 @@ def prepare_folder(
         if not verify or _all_whole(task):
             logger.info("%s is prepared already: nothing to do", folder)
             return
-        remove(folder, shards.MANIFEST)
+        storage.remove(folder, shards.MANIFEST)
     parts = corpus.parts()
     prepare_share(corpus.name, parts, task, num_workers=num_workers, progress=progress)
     try:
@@ -244,7 +226,7 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
                 )
         _report_skipped(name, total, skipped)
         if total.blocks == 0:
-            remove(folder, "*")
+            storage.remove(folder, "*")
             raise NothingPreparedError(
                 f"corpus {name}: no block can be made from its {total.documents} documents, "
                 f"{total.characters} characters and {total.tokens} tokens: check that it holds text, and the options "

@@ -7,7 +7,6 @@
 `electra-hf prepare` writes it and `run_pretraining.py --prepared_dir FOLDER` reads it.
 """
 
-import json
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -101,7 +100,8 @@ def open_prepared(
     """
     described = {name: manifest["settings"]["corpus"] for name, manifest in prepared_splits(folder).items()}
     held = described.get("validation")
-    if split == "validation" and held not in (None, *_fitting(described["train"], held)):
+    # A corpus without a split in it is its own other side: text of its own, which is the user's to keep apart.
+    if split == "validation" and _other_side(held) not in (held, described["train"]):
         raise PreparationError(
             f"{folder}: its validation/ was not held out of the text of its train/, so some of it may be trained on: "
             "remove validation/, or prepare the corpus again"
@@ -121,12 +121,6 @@ def open_prepared(
                 "prepare the corpus again"
             )
     return blocks
-
-
-def _fitting(train: Any, validation: Any) -> list[Any]:
-    """The descriptions that a validation corpus beside this training corpus may have."""
-    held_out = json.dumps(validation).count('"kind": "held_out"')
-    return [_other_side(train)] if held_out else [validation]  # text of its own is the user's to keep apart
 
 
 def _other_side(description: Any) -> Any:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import re
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ from typing import Any
 from electra_hf.corpora.corpus import Corpus
 from electra_hf.corpora.deduplication.signatures import DeduplicationSettings
 from electra_hf.corpora.remote import as_path, is_remote
-from electra_hf.corpora.storage import publish, to_json
+from electra_hf.corpora.storage import publish, remove, remove_abandoned, to_json
 from electra_hf.errors import CorpusError, UsageError, explain_os_error
 
 SCHEMA_VERSION = 1
 FORMAT = "electra_hf duplicates"
 SETTINGS = "settings.json"
 REPORT = "report.json"
-ABANDONED_AFTER = 3600.0  # seconds; what a running process writes is changed more often
 
 _OURS = re.compile(r"(signatures|dropped)-\d{5,}\.npy|settings\.json|report\.json|\..*\.tmp")
 
@@ -60,11 +58,11 @@ def start(folder: str | Path, asked: dict[str, Any], *, overwrite: bool = False)
             )
         if overwrite:
             for name in (REPORT, "*"):  # first the report: a folder without it is unfinished, never wrong
-                _remove(folder, name)
+                remove(folder, name)
         _refuse_other_settings(folder, asked)
         if (folder / REPORT).exists():
             return False
-        _remove_abandoned(folder)
+        remove_abandoned(folder)
         publish(folder / SETTINGS, to_json(asked))
     return True
 
@@ -116,16 +114,3 @@ def _refuse_other_settings(folder: Path, asked: dict[str, Any]) -> None:
     if name == "corpus":
         shown = "another corpus, or with files that were changed since"
     raise CorpusError(f"{folder}: was made with {shown}: give another folder, or overwrite what it holds")
-
-
-def _remove(folder: Path, pattern: str) -> None:
-    for path in folder.glob(pattern):
-        path.unlink(missing_ok=True)
-
-
-def _remove_abandoned(folder: Path) -> None:
-    """Temporary files of a process that was killed."""
-    for path in folder.glob(".*.tmp"):
-        with contextlib.suppress(FileNotFoundError):
-            if time.time() - path.stat().st_mtime > ABANDONED_AFTER:
-                path.unlink()
