@@ -2,8 +2,9 @@
 # .venv; pip runs again only when setup.cfg or constraints.txt changed. pip's own settings (index, local wheels) apply.
 PYTHON ?= python3
 ARGS ?=
-# What some commands need and the tests try: Ray for clusters, MeCab for Japanese and Korean vocabularies.
-EXTRAS ?= cluster,japanese,korean
+# What some commands need and the tests try: Optuna for --hpo, evaluate for --metric, Ray for clusters, MeCab for Japanese
+# and Korean vocabularies.
+EXTRAS ?= search,metrics,cluster,japanese,korean
 
 VENV := .venv
 BIN := $(VENV)/bin

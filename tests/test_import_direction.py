@@ -16,7 +16,7 @@ MAY_USE: dict[str, set[str]] = {
     "models": set(),
     "tokens": {"corpora"},
     "training": {"corpora", "models", "tokens"},
-    "finetuning": {"training", "models"},
+    "finetuning": {"corpora", "models", "tokens", "training"},
     "sharing": {"models"},
     "cli": {"parser", "corpora", "models", "tokens", "training", "finetuning", "sharing"},
 }

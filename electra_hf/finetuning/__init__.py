@@ -1,0 +1,1 @@
+"""Weights to task scores: tasks, the ELECTRA fine-tuning recipe, honest numbers."""
