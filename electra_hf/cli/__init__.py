@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from electra_hf import __version__
-from electra_hf.cli import runs
+from electra_hf.cli import compare, runs
 from electra_hf.errors import run_script
 
 # These take the options of run_pretraining.py, --config among them, and parse them by themselves in their module here.
@@ -47,4 +47,5 @@ def build_parser() -> argparse.ArgumentParser:
     for name, purpose in _COMMANDS_OF_OPTIONS.items():
         commands.add_parser(name, help=purpose, add_help=False)
     runs.add_commands(commands)
+    compare.add_commands(commands)
     return parser
