@@ -2,21 +2,28 @@
 
     accelerate launch run_pretraining.py --config configs/pretraining/electra-small.yaml
 
-Every option can stand in the YAML file or on the command line, which wins; --help lists them.
+Every option can stand in the YAML file or on the command line, which wins; --help lists them. `--hpo optuna` searches
+for the best options of the training instead, each trial as long as --max_steps says.
 """
 
+import dataclasses
+import sys
 from pathlib import Path
+from typing import Any
 
-from transformers import ElectraConfig, set_seed
+from rich.console import Console
+from torch.utils.data import Dataset
+from transformers import ElectraConfig, PreTrainedTokenizerBase, set_seed
 
 from electra_hf.corpora import Corpus, Limited, hold_out
 from electra_hf.corpora.arguments import open_source
 from electra_hf.corpora.remote import as_path
-from electra_hf.errors import run_script
-from electra_hf.parser import ConfigArgumentParser
+from electra_hf.errors import UsageError, run_script
+from electra_hf.parser import ConfigArgumentParser, read_config
 from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
 from electra_hf.sharing.samples import SAMPLES_NAME, write_samples
+from electra_hf.sharing.search_plots import search_table, write_search_report
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
@@ -28,8 +35,17 @@ from electra_hf.training import (
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
+from electra_hf.training.model_setup import build_model, loaded_halves
+from electra_hf.training.search import (
+    PRETRAINING_SPACE,
+    ReportToTrial,
+    SearchArguments,
+    SearchResult,
+    read_space,
+    score_of,
+    search,
+)
 from electra_hf.training.setup import (
-    build_model,
     corpus_names,
     end_processes,
     open_blocks,
@@ -40,6 +56,9 @@ from electra_hf.training.setup import (
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
 STREAMED_VALIDATION_DOCUMENTS = 1_000
+
+
+ARGUMENTS = (ModelArguments, DataArguments, PretrainingArguments, SearchArguments)
 
 
 def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int) -> tuple[Corpus, Corpus | None]:
@@ -54,8 +73,8 @@ def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int)
 
 
 def main() -> None:
-    parser = ConfigArgumentParser((ModelArguments, DataArguments, PretrainingArguments), description=__doc__)
-    model_args, data_args, args = parser.parse()
+    parser = ConfigArgumentParser(ARGUMENTS, description=__doc__)
+    model_args, data_args, args, search_args = parser.parse()
     start_logging(args)
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
@@ -82,29 +101,11 @@ def main() -> None:
         if args.should_save and samples.is_file():
             (output_dir / SAMPLES_NAME).write_bytes(samples.read_bytes())
 
-    model = build_model(model_args, data_args, tokenizer)
-    trainer = ReplacedTokenDetectionTrainer(
-        model=model,
-        args=args,
-        train_dataset=train_blocks,
-        eval_dataset=eval_blocks,
-        data_collator=DataCollatorForReplacedTokenDetection(
-            tokenizer=tokenizer,
-            mlm_probability=data_args.mlm_probability,
-            mask_replace_prob=data_args.mask_replace_prob,
-            random_replace_prob=data_args.random_replace_prob,
-            seed=args.seed,
-            always_attention_mask=data_args.streaming,
-        ),
-        processing_class=tokenizer,
-        callbacks=[
-            HealthCallback(
-                vocab_size=model.config.vocab_size,
-                mask_fraction=data_args.mlm_probability,
-                fresh=checkpoint is None and not model_args.model_name_or_path,
-            )
-        ],
-    )
+    if search_args.hpo != "none":
+        search_options(search_args, output_dir, tokenizer, train_blocks, eval_blocks)
+        return
+    trainer = make_trainer(model_args, data_args, args, tokenizer, train_blocks, eval_blocks, checkpoint)
+    vocab_size = len(tokenizer)
 
     if args.do_train:
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -128,12 +129,89 @@ def main() -> None:
                 trainer.state.log_history,
                 output_dir / "training_curves.png",
                 title=output_dir.name,
-                vocab_size=model.config.vocab_size,
+                vocab_size=vocab_size,
             )
         write_model_card(output_dir, describe_run(trainer, corpus_names(data_args), metrics))
     if args.push_to_hub:
         trainer.push_to_hub()
     end_processes()
+
+
+def make_trainer(
+    model_args: ModelArguments,
+    data_args: DataArguments,
+    args: PretrainingArguments,
+    tokenizer: PreTrainedTokenizerBase,
+    train_blocks: Dataset | None,
+    eval_blocks: Dataset | None,
+    checkpoint: Path | None = None,
+) -> ReplacedTokenDetectionTrainer:
+    """A model that is fresh or loaded, and its Trainer."""
+    model, loaded = build_model(model_args, data_args, tokenizer), loaded_halves(model_args)
+    return ReplacedTokenDetectionTrainer(
+        model=model,
+        args=args,
+        train_dataset=train_blocks,
+        eval_dataset=eval_blocks,
+        data_collator=DataCollatorForReplacedTokenDetection(
+            tokenizer=tokenizer,
+            mlm_probability=data_args.mlm_probability,
+            mask_replace_prob=data_args.mask_replace_prob,
+            random_replace_prob=data_args.random_replace_prob,
+            seed=args.seed,
+            always_attention_mask=data_args.streaming,
+        ),
+        processing_class=tokenizer,
+        callbacks=[
+            HealthCallback(
+                vocab_size=model.config.vocab_size,
+                mask_fraction=data_args.mlm_probability,
+                fresh=checkpoint is None and not loaded,
+                loaded=() if checkpoint else loaded,
+            )
+        ],
+    )
+
+
+def search_options(
+    search_args: SearchArguments,
+    output_dir: Path,
+    tokenizer: PreTrainedTokenizerBase,
+    train_blocks: Dataset | None,
+    eval_blocks: Dataset | None,
+) -> None:
+    """Search for the best options of the training on the same blocks, by the loss on held-out text.
+
+    Options of the data and of the model are not searched: losses under other masks, generators or vocabularies cannot
+    be compared.
+    """
+    if train_blocks is None or eval_blocks is None:
+        raise UsageError("--hpo judges by held-out text: add --do_eval, and --validation_split_percentage or a file")
+    options = [field.name for field in dataclasses.fields(PretrainingArguments) if field.init]
+    space = read_space(search_args.hpo_space or PRETRAINING_SPACE, options)
+    metric = search_args.hpo_metric or "eval_loss"
+
+    def train(values: dict[str, Any], trial: Any) -> float:
+        chosen = [text for name, value in values.items() for text in (f"--{name}", str(value))]
+        place = ["--output_dir", str(output_dir / f"trial-{trial.number}"), "--save_strategy", "no"]
+        model_args, data_args, args, _ = ConfigArgumentParser(ARGUMENTS).parse([*sys.argv[1:], *chosen, *place])
+        set_seed(args.seed)
+        trainer = make_trainer(model_args, data_args, args, tokenizer, train_blocks, eval_blocks)
+        trainer.add_callback(ReportToTrial(trial, metric))
+        trainer.train()
+        score = score_of(trainer.evaluate(), metric)
+        trainer.save_state()
+        return score
+
+    def report(result: SearchResult) -> None:
+        write_search_report(output_dir, rows(result), metric=metric, direction=result.direction, title=output_dir.name)
+
+    def rows(result: SearchResult) -> list[dict[str, Any]]:
+        return [dataclasses.asdict(trial) for trial in result.trials]
+
+    fixed = read_config(output_dir / "pretraining_config.yaml")
+    result = search(train, space, search_args, output_dir, metric=metric, fixed=fixed, report=report)
+    Console().print(search_table(rows(result), metric=metric, direction=result.direction))
 
 
 def describe_run(

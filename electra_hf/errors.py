@@ -38,6 +38,10 @@ class CheckpointError(ElectraHfError):
     """A model folder that is incomplete, or that does not fit the model it is loaded into."""
 
 
+class TrainingError(ElectraHfError):
+    """Training that cannot go on, such as a loss that is no longer a number."""
+
+
 _OS_HINTS = {
     errno.ENOSPC: "the disk is full: free some space, or choose a folder on another disk",
     errno.EDQUOT: "the disk quota is used up: free some space, or choose a folder on another disk",

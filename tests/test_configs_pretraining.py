@@ -10,7 +10,7 @@ from electra_hf.models import ElectraForReplacedTokenDetection
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import slots
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
-from electra_hf.training.setup import build_model
+from electra_hf.training.model_setup import build_model
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "pretraining"
 # parameters of the discriminator (M), generator hidden size and heads, slots, learning rate, tokens a step
@@ -42,7 +42,7 @@ def parse(path: Path, tmp_path: Path) -> tuple:
 
 
 def test_all_recipes_are_known():
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PAPER, "demo"}
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PAPER, "demo", "continue-imdb"}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)

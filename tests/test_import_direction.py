@@ -15,8 +15,8 @@ MAY_USE: dict[str, set[str]] = {
     "corpora": set(),
     "models": set(),
     "tokens": {"corpora"},
-    "training": {"corpora", "models", "tokens"},
-    "finetuning": {"corpora", "models", "tokens", "training"},
+    "training": {"parser", "corpora", "models", "tokens"},
+    "finetuning": {"parser", "corpora", "models", "tokens", "training"},
     "sharing": {"models"},
     "cli": {"parser", "corpora", "models", "tokens", "training", "finetuning", "sharing"},
 }

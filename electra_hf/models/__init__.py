@@ -5,8 +5,14 @@ from electra_hf.models.replaced_token_detection import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionOutput,
 )
+from electra_hf.models.sequence_classification import (
+    ConvBertForReferenceClassification,
+    ElectraForReferenceClassification,
+)
 
 __all__ = [
+    "ConvBertForReferenceClassification",
+    "ElectraForReferenceClassification",
     "ElectraForReplacedTokenDetection",
     "ReplacedTokenDetectionConfig",
     "ReplacedTokenDetectionOutput",

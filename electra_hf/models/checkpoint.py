@@ -19,7 +19,7 @@ from huggingface_hub import HfApi
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from transformers import ElectraForMaskedLM, ElectraForPreTraining
-from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
@@ -99,8 +99,8 @@ def load(cls: type["ElectraForReplacedTokenDetection"], name_or_path: str | os.P
         raise UsageError(f"from_pretrained does not know {', '.join(sorted(kwargs))}")
 
     generator_source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
-    discriminator = _load_half(ElectraForPreTraining, name, **hub, **encoder_kwargs)
-    generator = _load_half(ElectraForMaskedLM, generator_name or name, **generator_source, **hub, **encoder_kwargs)
+    discriminator = load_discriminator(name, **hub, **encoder_kwargs)
+    generator = load_generator(generator_name or name, **generator_source, **hub, **encoder_kwargs)
     settings = {**load_objective(name, **hub), **overrides}
     config = ReplacedTokenDetectionConfig(
         generator_config=generator.config,
@@ -109,6 +109,43 @@ def load(cls: type["ElectraForReplacedTokenDetection"], name_or_path: str | os.P
         **settings,
     )
     return cls(config, generator=generator, discriminator=discriminator)
+
+
+def load_discriminator(name: str, **kwargs: Any) -> ElectraForPreTraining:
+    """A discriminator with its head, in fp32 unless `dtype` says otherwise.
+
+    Args:
+        name: Folder or Hub id.
+        kwargs: For transformers' `from_pretrained`.
+
+    Raises:
+        CheckpointError: If it cannot be loaded, or weights are missing or of another shape.
+    """
+    return _load_half(ElectraForPreTraining, name, **{"dtype": torch.float32, **kwargs})
+
+
+def load_generator(name: str, **kwargs: Any) -> ElectraForMaskedLM:
+    """A generator with its head; otherwise as `load_discriminator`."""
+    return _load_half(ElectraForMaskedLM, name, **{"dtype": torch.float32, **kwargs})
+
+
+def has_generator(name: str, **hub: Any) -> bool:
+    """Whether there is a generator in `generator/` of a folder or Hub repository, whole or not.
+
+    Args:
+        name: Folder or Hub id of the discriminator.
+        hub: `revision`, `cache_dir` and `token` as in transformers.
+
+    Raises:
+        CheckpointError: If the repository is out of reach, so that nobody knows.
+    """
+    try:
+        path = cached_file(
+            name, CONFIG_NAME, subfolder=GENERATOR_FOLDER, _raise_exceptions_for_missing_entries=False, **hub
+        )
+    except OSError as error:
+        raise CheckpointError(f"cannot tell whether {name} holds a generator: {error}") from error
+    return path is not None
 
 
 def load_objective(name: str, **hub: Any) -> dict[str, Any]:

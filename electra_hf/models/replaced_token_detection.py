@@ -62,7 +62,7 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
     Args:
         config: Both encoders and the objective.
         generator: A generator to use instead of a freshly initialised one.
-        discriminator: Likewise; both or neither are given.
+        discriminator: Likewise. If one of the two is given, the fresh one takes over the weights that both share.
     """
 
     config: ReplacedTokenDetectionConfig
@@ -88,11 +88,15 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
         self.discriminator = discriminator or ElectraForPreTraining(discriminator_config)
         # An attribute of the instance, since it depends on the configuration; post_init() applies it.
         self._tied_weights_keys = self._declare_ties()
+        if config.initialization == "reference":
+            if generator is None:
+                initialize_as_reference(self.generator)
+            if discriminator is None:
+                initialize_as_reference(self.discriminator)
         if generator is not None and discriminator is not None:
             self._check_shared_weights_agree()
-        elif config.initialization == "reference":
-            initialize_as_reference(self.generator)
-            initialize_as_reference(self.discriminator)
+        elif discriminator is not None:
+            self._give_shared_weights_to_generator()
         self._mark_initialized()
         self.post_init()
         # FSDP2 wraps layers only: an embedding shared by both encoders cannot live in two groups.
@@ -119,6 +123,12 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
         for target, source in self._declare_ties().items():
             if not torch.equal(self.get_parameter(target), self.get_parameter(source)):
                 raise checkpoint.disagreeing_embeddings(target, source)
+
+    @torch.no_grad()
+    def _give_shared_weights_to_generator(self) -> None:
+        # Ties make the generator's weights those of both.
+        for target, source in self._declare_ties().items():
+            self.get_parameter(source).copy_(self.get_parameter(target))
 
     def get_input_embeddings(self) -> None:
         """None: accelerate's FSDP2 would put the returned module, which is shared, into a group of its own."""

@@ -1,10 +1,12 @@
-"""Every option of run_pretraining.py: three dataclasses, as in transformers' example scripts.
+"""Every option of run_pretraining.py: three dataclasses, as in transformers' example scripts; one has a base that
+run_glue.py shares.
 
 Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where the paper has one.
 """
 
 import logging
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from transformers import TrainingArguments
@@ -26,11 +28,17 @@ class ModelArguments:
 
     model_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "Go on pre-training this checkpoint (folder or Hub id) instead of starting afresh."},
+        metadata={
+            "help": "Go on pre-training this discriminator (folder or Hub id) instead of starting afresh. Without a "
+            "generator, in generator/ there or by --generator_name_or_path, that one starts afresh."
+        },
     )
     generator_name_or_path: str | None = field(
         default=None,
-        metadata={"help": "The generator's checkpoint, if it is not in generator/ of --model_name_or_path."},
+        metadata={
+            "help": "The generator's checkpoint, if it is not in generator/ of --model_name_or_path. Alone: the "
+            "discriminator starts afresh."
+        },
     )
     config_name: str | None = field(
         default=None,
@@ -68,28 +76,34 @@ class ModelArguments:
         default=False,
         metadata={"help": "Remove accents too, in a trained tokenizer; breaks Korean, Japanese and many more."},
     )
-    embedding_sharing: str = field(
-        default="all",
+    # The settings of the objective are None here, so that those which were not given can be the checkpoint's.
+    embedding_sharing: str | None = field(
+        default=None,
         metadata={
-            "help": "What both encoders share: all (the paper), word or none.",
+            "help": "What both encoders share: all (the paper), word or none. This and the other settings of the "
+            "objective default to the checkpoint's, and in a fresh model to the value in parentheses (all).",
             "choices": ["all", "word", "none"],
         },
     )
-    initialization: str = field(
-        default="reference",
+    initialization: str | None = field(
+        default=None,
         metadata={
-            "help": "How fresh weights are drawn: reference (as google-research/electra) or transformers.",
+            "help": "How fresh weights are drawn: as google-research/electra or as transformers (reference).",
             "choices": ["reference", "transformers"],
         },
     )
-    generator_weight: float = field(default=1.0, metadata={"help": "Weight of the generator's loss."})
-    discriminator_weight: float = field(default=50.0, metadata={"help": "Weight of the discriminator's loss."})
-    sampler: str = field(
-        default="gumbel",
-        metadata={"help": "How replacements are drawn.", "choices": ["gumbel", "multinomial"]},
+    generator_weight: float | None = field(default=None, metadata={"help": "Weight of the generator's loss (1)."})
+    discriminator_weight: float | None = field(
+        default=None, metadata={"help": "Weight of the discriminator's loss (50)."}
     )
-    temperature: float = field(default=1.0, metadata={"help": "Sampling temperature of the generator."})
-    disallow_correct: bool = field(default=False, metadata={"help": "Never sample the original token."})
+    sampler: str | None = field(
+        default=None,
+        metadata={"help": "How replacements are drawn (gumbel).", "choices": ["gumbel", "multinomial"]},
+    )
+    temperature: float | None = field(default=None, metadata={"help": "Sampling temperature of the generator (1)."})
+    disallow_correct: bool | None = field(
+        default=None, metadata={"help": "Never sample the original token: true or false (false)."}
+    )
     attn_implementation: str | None = field(
         default=None, metadata={"help": "Attention of transformers: sdpa (default), eager, flash_attention_2."}
     )
@@ -129,19 +143,17 @@ class DataArguments(BlockArguments, SourceArguments):
 
 
 @dataclass
-class PretrainingArguments(TrainingArguments):
-    """`TrainingArguments` with the paper's optimiser and what exact pre-training needs.
+class ElectraTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the paper's optimiser: what pre-training and fine-tuning share.
 
     Raises:
         UsageError: For a precision that the device does not have, several GPUs in one process (DataParallel), and
             options that would silently change the batch or the loss.
     """
 
-    do_train: bool = field(default=True, metadata={"help": "Train."})
-    learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate (small 5e-4, base, large 2e-4)."})
-    weight_decay: float = field(default=0.01, metadata={"help": "Not applied to LayerNorm and biases."})
+    script: ClassVar[str] = "run_pretraining.py"
+
     adam_epsilon: float = field(default=1e-6, metadata={"help": "Epsilon of Adam."})
-    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or a fraction of all steps if below 1."})
     optim: str = field(
         default=ADAMW_PAPER,
         metadata={"help": "adamw_paper (no bias correction, as the paper) or any optimiser of transformers."},
@@ -150,10 +162,7 @@ class PretrainingArguments(TrainingArguments):
         default=PAPER_LINEAR,
         metadata={"help": "paper_linear (warm-up times linear decay) or any schedule of transformers."},
     )
-    logging_steps: float = field(default=100, metadata={"help": "Steps between two lines of metrics."})
     logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Must stay off: it logs NaN as 0."})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: masks need every field."})
-    dataloader_drop_last: bool = field(default=True, metadata={"help": "Leave out the last partial training batch."})
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Every parameter gets a gradient, so there is nothing to look for."}
     )
@@ -172,14 +181,10 @@ class PretrainingArguments(TrainingArguments):
             self.optim = ADAMW_PAPER
         if schedule == PAPER_LINEAR:
             self.lr_scheduler_type = PAPER_LINEAR
-        if self.data_seed is None:
-            # The order of the data must not follow the per-process seeds of dropout and sampling.
-            self.data_seed = self.seed
         if self.n_gpu > 1:
             raise UsageError(
                 f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
-                f"with "
-                f"`accelerate launch --num_processes {self.n_gpu} run_pretraining.py …`, or choose one GPU with "
+                f"with `accelerate launch --num_processes {self.n_gpu} {self.script} …`, or choose one GPU with "
                 "CUDA_VISIBLE_DEVICES=0"
             )
 
@@ -205,6 +210,29 @@ class PretrainingArguments(TrainingArguments):
             )
         if self.bf16 and not self.use_cpu and not is_torch_bf16_gpu_available():
             raise UsageError("bf16 was asked for, and this GPU does not have it: use --fp16, or neither for fp32")
+
+
+@dataclass
+class PretrainingArguments(ElectraTrainingArguments):
+    """The options of pre-training: the paper's values, and what exact masks and losses need.
+
+    Raises:
+        UsageError: As `ElectraTrainingArguments`.
+    """
+
+    do_train: bool = field(default=True, metadata={"help": "Train."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate (small 5e-4, base, large 2e-4)."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Not applied to LayerNorm and biases."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or a fraction of all steps if below 1."})
+    logging_steps: float = field(default=100, metadata={"help": "Steps between two lines of metrics."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: masks need every field."})
+    dataloader_drop_last: bool = field(default=True, metadata={"help": "Leave out the last partial training batch."})
+
+    def __post_init__(self):
+        super().__post_init__()
+        if self.data_seed is None:
+            # The order of the data must not follow the per-process seeds of dropout and sampling.
+            self.data_seed = self.seed
 
 
 def cpu_has_bf16() -> bool:

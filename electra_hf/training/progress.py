@@ -47,6 +47,10 @@ def format_logs(logs: Mapping[str, float], step: int) -> str:
 class LogLineCallback(TrainerCallback):
     """One line for each logging event of the main process, without a progress bar (`--disable_tqdm`)."""
 
+    def describe(self, logs: Mapping[str, Any], state: TrainerState) -> str:
+        """The line of one event."""
+        return format_logs(logs, state.global_step)
+
     def on_log(
         self,
         args: TrainingArguments,
@@ -56,8 +60,8 @@ class LogLineCallback(TrainerCallback):
         **kwargs: Any,
     ) -> None:
         if state.is_world_process_zero and logs and ("loss" in logs or "eval_loss" in logs):
-            tqdm.write(format_logs(logs, state.global_step))
+            tqdm.write(self.describe(logs, state))
 
 
-class PretrainingProgressCallback(LogLineCallback, ProgressCallback):
+class ReadableProgressCallback(LogLineCallback, ProgressCallback):
     """transformers' progress bar, with readable lines instead of printed dictionaries."""

@@ -1,36 +1,27 @@
-"""From arguments to the parts of a run: tokenizer, blocks, model, logging."""
+"""From arguments to the parts of a run: tokenizer, blocks, logging; `model_setup` builds the model."""
 
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import torch
 import transformers
 from accelerate.utils import broadcast_object_list
 from torch.utils.data import Dataset
-from transformers import AutoConfig, ElectraConfig, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from electra_hf.corpora import Corpus
 from electra_hf.corpora.remote import as_path
-from electra_hf.errors import CheckpointError, ElectraHfError, PreparationError, UsageError
-from electra_hf.models import (
-    ElectraForReplacedTokenDetection,
-    ReplacedTokenDetectionConfig,
-    derive_generator_config,
-)
+from electra_hf.errors import ElectraHfError, PreparationError, UsageError
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.preparation import default_prepared_folder, prepare
 from electra_hf.tokens.prepared import load_prepared_tokenizer, open_prepared, prepared_splits
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
 from electra_hf.training.arguments import DataArguments, ModelArguments, PretrainingArguments
-
-# Rows that were added to an embedding to round its size up.
-_PADDING_ROWS = 128
-_SIZE_DECIDES = "the tokenizer decides it: train one with --vocab_size, or give another --tokenizer_name"
 
 
 def start_logging(args: PretrainingArguments) -> None:
@@ -91,13 +82,19 @@ def open_tokenizer(
     elif model_args.train_tokenizer:
         if model_args.tokenizer_name:
             raise UsageError("--train_tokenizer and --tokenizer_name exclude each other: leave one out")
+        if model_args.model_name_or_path or model_args.generator_name_or_path:
+            raise UsageError(
+                "--train_tokenizer makes a new vocabulary, and loaded weights belong to theirs: leave out "
+                "--train_tokenizer, or --model_name_or_path and --generator_name_or_path"
+            )
         if corpus is None:
             raise UsageError("--train_tokenizer needs text, and --prepared_dir brings blocks and their own tokenizer")
         tokenizer = _train_tokenizer(model_args, data_args, args, corpus)
     elif corpus is None and data_args.prepared_dir and not model_args.tokenizer_name:
         tokenizer = load_prepared_tokenizer(data_args.prepared_dir)
     else:
-        name = model_args.tokenizer_name or model_args.model_name_or_path or model_args.config_name
+        weights = model_args.model_name_or_path or model_args.generator_name_or_path
+        name = model_args.tokenizer_name or weights or model_args.config_name
         if name is None:
             raise UsageError("no tokenizer: give --tokenizer_name (folder, Hub id or vocab.txt), or --train_tokenizer")
         tokenizer = load_tokenizer(
@@ -233,108 +230,3 @@ def _limited(
             f"batch of {batch}: add text, or lower --per_device_train_batch_size or --max_seq_length"
         )
     return blocks
-
-
-def build_model(
-    model_args: ModelArguments, data_args: DataArguments, tokenizer: PreTrainedTokenizerBase
-) -> ElectraForReplacedTokenDetection:
-    """A fresh joint model, or one that is loaded to go on pre-training.
-
-    Raises:
-        UsageError: If sizes do not fit each other, the tokenizer or the block length.
-        CheckpointError: If a checkpoint is incomplete.
-    """
-    objective = {
-        "embedding_sharing": model_args.embedding_sharing,
-        "generator_weight": model_args.generator_weight,
-        "discriminator_weight": model_args.discriminator_weight,
-        "sampler": model_args.sampler,
-        "temperature": model_args.temperature,
-        "disallow_correct": model_args.disallow_correct,
-        "initialization": model_args.initialization,
-    }
-    if model_args.model_name_or_path:
-        for option in ("config_name", "config_overrides", "generator_config_overrides"):
-            if getattr(model_args, option):
-                raise UsageError(f"--{option} describes a fresh model; --model_name_or_path brings its own sizes")
-        model = ElectraForReplacedTokenDetection.from_pretrained(
-            model_args.model_name_or_path,
-            generator_name_or_path=model_args.generator_name_or_path,
-            attn_implementation=model_args.attn_implementation,
-            revision=model_args.model_revision,
-            cache_dir=model_args.cache_dir,
-            **objective,
-        )
-        _check_sizes(model.config.encoders[1], tokenizer, data_args)
-        return model
-    discriminator = _discriminator_config(model_args, tokenizer)
-    _check_sizes(discriminator, tokenizer, data_args)
-    generator = derive_generator_config(
-        discriminator, model_args.generator_width, **_parse_overrides(model_args.generator_config_overrides)
-    )
-    if model_args.attn_implementation:
-        for encoder in (generator, discriminator):
-            encoder._attn_implementation = model_args.attn_implementation
-    config = ReplacedTokenDetectionConfig(
-        generator_config=generator,
-        discriminator_config=discriminator,
-        pad_token_id=discriminator.pad_token_id,
-        **objective,
-    )
-    return ElectraForReplacedTokenDetection(config)
-
-
-def _discriminator_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase) -> ElectraConfig:
-    if model_args.config_name:
-        try:
-            config = AutoConfig.from_pretrained(
-                model_args.config_name, cache_dir=model_args.cache_dir, revision=model_args.model_revision
-            )
-        except OSError as error:
-            raise CheckpointError(f"cannot load the configuration {model_args.config_name}: {error}") from error
-        if not isinstance(config, ElectraConfig):
-            raise UsageError(
-                f"--config_name {model_args.config_name} is a {config.model_type} model; ELECTRA is supported"
-            )
-    else:
-        config = ElectraConfig()
-    overrides = _parse_overrides(model_args.config_overrides)
-    if overrides.get("vocab_size", len(tokenizer)) != len(tokenizer):
-        raise UsageError(
-            f"config_overrides: vocab_size {overrides['vocab_size']}, but the tokenizer has {len(tokenizer)} tokens; "
-            f"leave it out, {_SIZE_DECIDES}"
-        )
-    for name, value in overrides.items():
-        setattr(config, name, value)
-    config.vocab_size = len(tokenizer)
-    config.pad_token_id = cast(int, tokenizer.pad_token_id)
-    return config
-
-
-def _parse_overrides(text: str | None) -> dict[str, Any]:
-    """`hidden_size=256,hidden_act=gelu` as fields of `ElectraConfig`, converted to the type each field has."""
-    overrides: dict[str, Any] = {}
-    reference = ElectraConfig()
-    for item in filter(None, (text or "").split(",")):
-        name, separator, value = (part.strip() for part in item.partition("="))
-        if not separator or not hasattr(reference, name):
-            raise UsageError(f"config_overrides: {item!r} is not field=value with a field of ElectraConfig")
-        kind = type(getattr(reference, name))
-        try:
-            overrides[name] = value.lower() in ("true", "1") if kind is bool else kind(value)
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"config_overrides: {name} must be of type {kind.__name__}, found {value!r}") from error
-    return overrides
-
-
-def _check_sizes(config: ElectraConfig, tokenizer: PreTrainedTokenizerBase, data_args: DataArguments) -> None:
-    if not 0 <= config.vocab_size - len(tokenizer) < _PADDING_ROWS:
-        raise UsageError(
-            f"the model has {config.vocab_size} tokens and the tokenizer {len(tokenizer)}: they do not belong "
-            "together; leave out --tokenizer_name to use the model's own, or start a fresh model"
-        )
-    if data_args.max_seq_length > config.max_position_embeddings:
-        raise UsageError(
-            f"--max_seq_length {data_args.max_seq_length} is longer than the model's max_position_embeddings "
-            f"{config.max_position_embeddings}: shorten the blocks or raise it with --config_overrides"
-        )

@@ -6,51 +6,29 @@ What is overridden, and why (transformers 5.15 to 5.23):
   tokens), each global over accumulation steps and processes (transformers#47688 for what happens without).
 * `compute_loss`, `log`, `prediction_step`, `evaluation_loop`: loss parts and detection metrics from device-side sums.
   The stock evaluation gathers every output tensor.
-* `_load_from_checkpoint`, `_load_best_model`, `_save`, `create_model_card`: the discriminator is the root of every
-  folder.
-* `create_scheduler`, `floating_point_ops`, `evaluate`, `_save_checkpoint`: the paper's schedule, exact FLOPs,
-  throughput that does not count evaluation and saving.
+* `_load_from_checkpoint`, `_load_best_model`: the discriminator is the root of every folder.
+* `floating_point_ops`, `evaluate`, `_save_checkpoint`: exact FLOPs, throughput that does not count evaluation and
+  saving.
 * `_run_epoch`: a finished run that is resumed stays as it is.
+
+What fine-tuning does alike is in `base_trainer`.
 """
 
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
-from transformers import (
-    PrinterCallback,
-    ProgressCallback,
-    Trainer,
-    TrainerCallback,
-    TrainerControl,
-    TrainerState,
-    set_seed,
-)
+from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from electra_hf.errors import CheckpointError
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionOutput
-from electra_hf.training.arguments import ADAMW_PAPER, PAPER_LINEAR, PretrainingArguments
-from electra_hf.training.checkpoints import explain_save_errors
+from electra_hf.training.arguments import PretrainingArguments
+from electra_hf.training.base_trainer import ElectraTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
-from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
-from electra_hf.training.progress import LogLineCallback, PretrainingProgressCallback
 from electra_hf.training.throughput import Stopwatch, training_flops
 
 _EVALUATION_SEED = 20_20
-_RANK_SEED_STRIDE = 1_000
-
-
-class RankSeedCallback(TrainerCallback):
-    """Gives every process its own noise: by default all ranks share one seed and draw the same dropout and samples.
-
-    A resumed run restores each rank's generator state afterwards, so this changes nothing there.
-    """
-
-    def on_train_begin(self, args: PretrainingArguments, *_: Any, **__: Any) -> None:
-        if args.world_size > 1:
-            set_seed(args.seed + _RANK_SEED_STRIDE * args.process_index)
 
 
 class DatasetEpochCallback(TrainerCallback):
@@ -73,7 +51,7 @@ class DatasetEpochCallback(TrainerCallback):
             set_epoch(int(state.epoch or 0))
 
 
-class ReplacedTokenDetectionTrainer(Trainer):
+class ReplacedTokenDetectionTrainer(ElectraTrainer):
     """`transformers.Trainer` for `ElectraForReplacedTokenDetection`.
 
     Takes the Trainer's arguments. Batches are what `DataCollatorForReplacedTokenDetection` returns. Logged in training
@@ -85,16 +63,8 @@ class ReplacedTokenDetectionTrainer(Trainer):
     args: PretrainingArguments
 
     def __init__(self, model: ElectraForReplacedTokenDetection, args: PretrainingArguments, **kwargs: Any):
-        if args.optim == ADAMW_PAPER:
-            betas = (args.adam_beta1, args.adam_beta2)
-            settings = {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon, "fused": True}
-            kwargs["optimizer_cls_and_kwargs"] = (AdamWPaper, settings)
         super().__init__(model=model, args=args, **kwargs)
-        self.add_callback(RankSeedCallback)
         self.add_callback(DatasetEpochCallback)
-        for printer in (ProgressCallback, PrinterCallback):
-            self.remove_callback(printer)
-        self.add_callback(LogLineCallback if args.disable_tqdm else PretrainingProgressCallback)
         self.train_meter = ReplacedTokenDetectionMeter(args.device)
         self.eval_meter = ReplacedTokenDetectionMeter(args.device)
         self.stopwatch = Stopwatch()
@@ -122,22 +92,6 @@ class ReplacedTokenDetectionTrainer(Trainer):
         meter = self.train_meter if model.training else self.eval_meter
         meter.update(cast(ReplacedTokenDetectionOutput, outputs), inputs)
         return (loss, outputs) if return_outputs else loss
-
-    def _sum_over_processes(self, tensor: Tensor) -> Tensor:
-        return cast(Tensor, self.accelerator.reduce(tensor, "sum")) if self.args.world_size > 1 else tensor
-
-    # Optimiser
-
-    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        """The paper's schedule, or any of transformers'."""
-        if self.args.lr_scheduler_type != PAPER_LINEAR:
-            return super().create_scheduler(num_training_steps, optimizer)
-        if self.lr_scheduler is None:
-            warmup_steps = self.args.get_warmup_steps(num_training_steps)
-            target = cast(torch.optim.Optimizer, optimizer or self.optimizer)
-            self.lr_scheduler = paper_linear_schedule(target, warmup_steps, num_training_steps)
-            self._created_lr_scheduler = True
-        return self.lr_scheduler
 
     # Metrics
 
@@ -239,21 +193,8 @@ class ReplacedTokenDetectionTrainer(Trainer):
     # Checkpoints
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        folder = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
-        with self.stopwatch, explain_save_errors(folder):
+        with self.stopwatch:
             super()._save_checkpoint(*args, **kwargs)
-
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        # training_args.bin would carry the token in clear text, and is uploaded with the model.
-        token, self.args.hub_token = self.args.hub_token, None
-        try:
-            with explain_save_errors(output_dir or str(self.args.output_dir)):
-                super()._save(output_dir, state_dict)
-        finally:
-            self.args.hub_token = token
-
-    def create_model_card(self, *_: Any, **__: Any) -> None:
-        """Leave README.md alone: the stock card calls every model a fine-tuned version of another one."""
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:

@@ -1,0 +1,110 @@
+"""What the Trainers of pre-training and fine-tuning share.
+
+What is overridden, and why (transformers 5.15 to 5.23):
+
+* `get_optimizer_cls_and_kwargs`, `create_scheduler`: the paper's optimiser and schedule.
+* `_save`, `_save_checkpoint`: the Hub token stays out of training_args.bin, and a full disk is explained.
+* `create_model_card`: the stock card calls every model a fine-tuned version of another one.
+* the callbacks: noise of its own for every process, one readable line for each logging event.
+"""
+
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import (
+    PreTrainedModel,
+    PrinterCallback,
+    ProgressCallback,
+    Trainer,
+    TrainerCallback,
+    TrainingArguments,
+    set_seed,
+)
+
+from electra_hf.training.arguments import ADAMW_PAPER, PAPER_LINEAR, ElectraTrainingArguments
+from electra_hf.training.checkpoints import explain_save_errors
+from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
+from electra_hf.training.progress import LogLineCallback, ReadableProgressCallback
+
+_RANK_SEED_STRIDE = 1_000
+
+
+class RankSeedCallback(TrainerCallback):
+    """Gives every process its own noise: by default all ranks share one seed and draw the same dropout and samples.
+
+    A resumed run restores each rank's generator state afterwards, so this changes nothing there.
+    """
+
+    def on_train_begin(self, args: TrainingArguments, *_: Any, **__: Any) -> None:
+        if args.world_size > 1:
+            set_seed(args.seed + _RANK_SEED_STRIDE * args.process_index)
+
+
+class ElectraTrainer(Trainer):
+    """`transformers.Trainer` with the paper's optimiser and schedule, readable progress and plain checkpoints.
+
+    Takes the Trainer's arguments.
+    """
+
+    args: ElectraTrainingArguments
+    # With and without a bar.
+    progress_callbacks: tuple[type[TrainerCallback], type[TrainerCallback]] = (
+        ReadableProgressCallback,
+        LogLineCallback,
+    )
+
+    def __init__(
+        self,
+        model: PreTrainedModel | nn.Module | None = None,
+        args: ElectraTrainingArguments | None = None,
+        **kwargs: Any,
+    ):
+        super().__init__(model=model, args=args, **kwargs)
+        self.add_callback(RankSeedCallback)
+        for printer in (ProgressCallback, PrinterCallback):
+            self.remove_callback(printer)
+        self.add_callback(self.progress_callbacks[bool(self.args.disable_tqdm)])
+
+    def _sum_over_processes(self, tensor: Tensor) -> Tensor:
+        return cast(Tensor, self.accelerator.reduce(tensor, "sum")) if self.args.world_size > 1 else tensor
+
+    # Optimiser
+
+    @staticmethod
+    def get_optimizer_cls_and_kwargs(args: TrainingArguments, model: PreTrainedModel | None = None) -> tuple[Any, Any]:
+        """The paper's optimiser, or any of transformers', from the arguments as they are: a search changes them."""
+        if args.optim != ADAMW_PAPER:
+            return Trainer.get_optimizer_cls_and_kwargs(args, model)
+        betas = (args.adam_beta1, args.adam_beta2)
+        return AdamWPaper, {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon, "fused": True}
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The paper's schedule, or any of transformers'."""
+        if self.args.lr_scheduler_type != PAPER_LINEAR:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            warmup_steps = self.args.get_warmup_steps(num_training_steps)
+            target = cast(torch.optim.Optimizer, optimizer or self.optimizer)
+            self.lr_scheduler = paper_linear_schedule(target, warmup_steps, num_training_steps)
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
+
+    # Checkpoints
+
+    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
+        with explain_save_errors(Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")):
+            super()._save_checkpoint(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        # training_args.bin would carry the token in clear text, and is uploaded with the model.
+        token, self.args.hub_token = self.args.hub_token, None
+        try:
+            with explain_save_errors(output_dir or str(self.args.output_dir)):
+                super()._save(output_dir, state_dict)
+        finally:
+            self.args.hub_token = token
+
+    def create_model_card(self, *_: Any, **__: Any) -> None:
+        """Leave README.md alone: the stock card calls every model a fine-tuned version of another one."""
