@@ -8,6 +8,7 @@ import argparse
 import dataclasses
 import difflib
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from enum import Enum
@@ -28,12 +29,17 @@ class ConfigArgumentParser(HfArgumentParser):
 
     Args:
         dataclass_types: The dataclasses to fill, in the order they are returned.
+
+    Attributes:
+        settings: After `parse`, the options that differ from their defaults.
+        command: After `parse`, the command line as it can be typed again; secrets are left out.
     """
 
     def __init__(self, dataclass_types: Sequence[Any], **kwargs: Any):
         super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
         self.add_argument(CONFIG_OPTION, metavar="FILE.yaml", help="Options from a file; the command line wins.")
         self.settings: dict[str, Any] = {}
+        self.command = ""
 
     def error(self, message: str) -> Any:
         raise UsageError(f"{message} (--help lists all options)")
@@ -51,6 +57,7 @@ class ConfigArgumentParser(HfArgumentParser):
             UsageError: For an unknown option or key, a value of the wrong type, or a file that cannot be read.
         """
         argv = list(sys.argv[1:] if argv is None else argv)
+        self.command = shlex.join(["python", Path(sys.argv[0]).name, *_without_secrets(argv)])
         defaults = self._option_defaults()
         config_file = _find_config(argv)
         if config_file is not None:
@@ -127,6 +134,17 @@ class ConfigArgumentParser(HfArgumentParser):
         names = [argument.split("=")[0] for argument in unknown if argument.startswith("--")] or unknown[:1]
         found = ", ".join(f"'{name}'{_nearest(name.lstrip('-').replace('-', '_'), options)}" for name in names)
         raise UsageError(f"unknown option {found}; --help lists all options")
+
+
+def _without_secrets(argv: list[str]) -> list[str]:
+    kept = []
+    secret = False
+    for argument in argv:
+        if argument.startswith("--"):
+            secret = any(word in argument.replace("-", "_") for word in _SECRETS)
+        if not secret:
+            kept.append(argument)
+    return kept
 
 
 def _find_config(argv: list[str]) -> str | None:

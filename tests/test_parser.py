@@ -118,3 +118,12 @@ def test_a_required_option_can_stand_in_the_file_or_on_the_command_line(tmp_path
     assert ConfigArgumentParser((Needy,)).parse(["--config", str(config)])[0].output_dir == "there"
     with pytest.raises(UsageError, match="required: --output_dir"):
         ConfigArgumentParser((Needy,)).parse([])
+
+
+def test_the_command_line_is_kept_for_the_records_without_secrets(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["/somewhere/run_pretraining.py"])
+    parser = ConfigArgumentParser(TYPES)
+    parser.parse(["--hub_token", "hf_secret", "--train_file", "a b.txt", "--output_dir", "out"])
+    assert parser.command == "python run_pretraining.py --train_file 'a b.txt' --output_dir out"
+    parser.parse(["--hub-token=hf_secret", "--output_dir", "out"])
+    assert parser.command == "python run_pretraining.py --output_dir out"
