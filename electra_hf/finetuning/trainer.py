@@ -6,18 +6,22 @@ What is overridden, and why (transformers 5.15 to 5.23):
   Trainer multiplies loss and gradient by the accumulation steps and the processes (transformers#47688). Here a loss is
   a sum over labels that is divided, if at all, by their number in the whole step.
 * `create_optimizer`: the groups of any optimiser, divided by layer.
+* `_get_eval_sampler`, `get_eval_dataloader`, `get_test_dataloader`: every example, in the order of the data. The stock
+  Trainer shuffles what it predicts if training groups by length, and leaves out the last rows if training does.
 * `evaluation_loop`: the stock mean of means counts the rows twice that even out the last batch of several processes.
 * `training_step`, `log`: the mean is logged whatever is differentiated, and a loss that is no number ends the run.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sized
+from contextlib import contextmanager
 from typing import Any, cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset, SequentialSampler
 from transformers import PreTrainedModel, ProgressCallback, TrainerState
 from transformers.trainer_utils import EvalLoopOutput
 
@@ -177,6 +181,29 @@ class FinetuningTrainer(ElectraTrainer):
         if self.args.loss_reduction == "sum" and num_items_in_batch is not None:
             loss = loss / num_items_in_batch
         return loss
+
+    # Evaluation
+
+    def _get_eval_sampler(self, eval_dataset: Dataset) -> SequentialSampler:
+        return SequentialSampler(cast(Sized, eval_dataset))
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        """All examples of an evaluation, in their order."""
+        with self._every_example():
+            return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
+        """All examples to predict, in their order."""
+        with self._every_example():
+            return super().get_test_dataloader(test_dataset)
+
+    @contextmanager
+    def _every_example(self) -> Iterator[None]:
+        drop_last, self.args.dataloader_drop_last = self.args.dataloader_drop_last, False
+        try:
+            yield
+        finally:
+            self.args.dataloader_drop_last = drop_last
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> EvalLoopOutput:
         """Evaluate; the loss is that of all labels at once wherever the outputs are kept."""

@@ -95,6 +95,22 @@ def test_evaluating_the_saved_model_gives_its_scores_again(
     assert scores(tmp_path / "out")["eval_accuracy"]["values"] == [max(scores(folder)["eval_accuracy"]["values"])]
 
 
+def test_the_sampler_of_training_does_not_reach_the_evaluation(
+    script: ModuleType, encoder: Path, files: tuple[str, ...], tmp_path: Path
+):
+    sampling = ("--train_sampling_strategy", "group_by_length", "--dataloader_drop_last", "true")
+    options = ("--model_name_or_path", encoder, *files, *RECIPE, *sampling, "--seed", "7", "--output_dir", tmp_path)
+    done = run_glue(script, *options, "--per_device_eval_batch_size", "32", "--do_predict")
+    assert done.code == 0, done.stderr
+    assert scores(tmp_path)["eval_accuracy"]["median"] > 0.9
+    classifier = pipeline("text-classification", model=str(tmp_path), top_k=None, function_to_apply="none")
+    found = [
+        {item["label"]: item["score"] for item in row} for row in classifier([t for t, _ in sentences(20, seed=2)])
+    ]
+    expected = np.array([[output["bad"], output["good"]] for output in found])
+    assert np.allclose(logits(tmp_path, 7, "test"), expected, atol=1e-4)
+
+
 def test_finished_seeds_are_kept_and_a_killed_one_is_run_again(
     script: ModuleType, encoder: Path, files: tuple[str, ...], tmp_path: Path
 ):
