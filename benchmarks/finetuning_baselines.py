@@ -183,13 +183,22 @@ def show(results: list[dict[str, Any]]) -> Table:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tasks", nargs="+", metavar="TASK=FOLDER[,TRAIN_FILE]")
+    for split in ("train", "eval", "predict"):
+        parser.add_argument(f"--max_{split}_samples", type=int, help="The same subset as run_glue.py takes.")
     parser.add_argument("--json", type=Path, help="Write everything here.")
     options = parser.parse_args()
     console, results = Console(width=110), []
     for argument in options.tasks:
         name, _, place = argument.partition("=")
         folder, _, train_file = place.partition(",")
-        arguments = TaskArguments(task_name=name, data_dir=folder or None, train_file=train_file or None)
+        arguments = TaskArguments(
+            task_name=name,
+            data_dir=folder or None,
+            train_file=train_file or None,
+            max_train_samples=options.max_train_samples,
+            max_eval_samples=options.max_eval_samples,
+            max_predict_samples=options.max_predict_samples,
+        )
         with threadpool_limits(1):
             results.append(run_task(load_task(name, arguments), characters=name in KOREAN_AND_JAPANESE))
         console.print(show(results[-1:]))
