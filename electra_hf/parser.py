@@ -8,9 +8,10 @@ import argparse
 import dataclasses
 import difflib
 import json
+import re
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from electra_hf.errors import UsageError, explain_os_error
 
 CONFIG_OPTION = "--config"
 _SECRETS = ("hub_token", "password", "api_key")
+_PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
 
 
 class ConfigArgumentParser(HfArgumentParser):
@@ -31,7 +33,7 @@ class ConfigArgumentParser(HfArgumentParser):
         dataclass_types: The dataclasses to fill, in the order they are returned.
 
     Attributes:
-        settings: After `parse`, the options that differ from their defaults.
+        settings: After `parse`, the options that differ from their defaults, as plain values; secrets are left out.
         command: After `parse`, the command line as it can be typed again; secrets are left out.
     """
 
@@ -67,7 +69,11 @@ class ConfigArgumentParser(HfArgumentParser):
             self._refuse_unknown(unknown)
         values = vars(namespace)
         values.pop("config")
-        self.settings = {name: value for name, value in values.items() if value != defaults[name]}
+        self.settings = {
+            name: _for_files(value)
+            for name, value in values.items()
+            if value != defaults[name] and not any(secret in name for secret in _SECRETS)
+        }
         outputs = []
         for dataclass_type in self.dataclass_types:
             names = {field.name for field in dataclasses.fields(dataclass_type) if field.init}
@@ -80,12 +86,7 @@ class ConfigArgumentParser(HfArgumentParser):
 
     def write_settings(self, path: Path) -> None:
         """Write what was asked for as YAML, so that `--config` on the file repeats the run; secrets are left out."""
-        settings = {
-            name: value.value if isinstance(value, Enum) else value
-            for name, value in self.settings.items()
-            if not any(secret in name for secret in _SECRETS)
-        }
-        path.write_text(yaml.safe_dump(settings, sort_keys=True, allow_unicode=True), encoding="utf-8")
+        write_config(path, self.settings)
 
     def _option_defaults(self) -> dict[str, Any]:
         required = [action for action in self._actions if action.required]
@@ -143,8 +144,25 @@ def _without_secrets(argv: list[str]) -> list[str]:
         if argument.startswith("--"):
             secret = any(word in argument.replace("-", "_") for word in _SECRETS)
         if not secret:
-            kept.append(argument)
+            kept.append(without_password(argument))
     return kept
+
+
+def without_password(text: str) -> str:
+    """A text that may be shown: the password of a URL in it is covered.
+
+    >>> without_password("postgresql://me:secret@host/studies")
+    'postgresql://me:***@host/studies'
+    """
+    return _PASSWORD_IN_URL.sub(r"\1:***@", text)
+
+
+def _for_files(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list):
+        return [_for_files(item) for item in value]
+    return without_password(value) if isinstance(value, str) else value
 
 
 def _find_config(argv: list[str]) -> str | None:
@@ -161,6 +179,11 @@ def _find_config(argv: list[str]) -> str | None:
 def _nearest(name: str, options: dict[str, argparse.Action]) -> str:
     near = difflib.get_close_matches(name, options, n=1)
     return f" (did you mean '{near[0]}'?)" if near else ""
+
+
+def write_config(path: Path, settings: Mapping[str, Any]) -> None:
+    """Write options as a YAML file for `--config`."""
+    path.write_text(yaml.safe_dump(dict(settings), sort_keys=True, allow_unicode=True), encoding="utf-8")
 
 
 def read_config(path: Path) -> dict[str, Any]:

@@ -117,6 +117,8 @@ class FinetuningArguments(ElectraTrainingArguments):
     def __post_init__(self):
         self._check_recipe()
         self._data_seed_given = self.data_seed is not None
+        # TrainingArguments makes it the loss.
+        self._metric_for_best_given = self.metric_for_best_model is not None
         super().__post_init__()
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout.
@@ -132,6 +134,13 @@ class FinetuningArguments(ElectraTrainingArguments):
             raise UsageError(f"--num_train_epochs is {self.num_train_epochs}: give a number above 0")
         if self.num_seeds < 1:
             raise UsageError(f"--num_seeds is {self.num_seeds}: give 1 or more")
+        wish = str(self.resume_from_checkpoint or "false").strip().lower()
+        if wish not in ("false", "true", "auto"):
+            raise UsageError(
+                f"--resume_from_checkpoint is {self.resume_from_checkpoint!r}: each seed goes on from its own newest "
+                "checkpoint in --output_dir; give auto, true (something must be there) or false"
+            )
+        self.resume_from_checkpoint = None if wish == "false" else wish
         for option, choices in (
             ("layerwise_lr_decay_mode", LAYERWISE_MODES),
             ("loss_reduction", LOSS_REDUCTIONS),
@@ -145,10 +154,11 @@ class FinetuningArguments(ElectraTrainingArguments):
         return list(range(self.seed, self.seed + self.num_seeds))
 
     def changed(self, **changes: Any) -> Self:
-        """A copy with other values in some fields; nothing is checked or derived again.
+        """A copy with other values in some fields; the recipe is checked again, and nothing is derived again.
 
         Raises:
             ValueError: For a name that is no field.
+            UsageError: For a value of the recipe that cannot be.
         """
         unknown = changes.keys() - {item.name for item in fields(self)}
         if unknown:
@@ -156,10 +166,20 @@ class FinetuningArguments(ElectraTrainingArguments):
         other = copy.copy(self)
         for name, value in changes.items():
             setattr(other, name, value)
+        other._check_recipe()
         return other
 
     def for_seed(self, seed: int, output_dir: str | Path | None = None) -> Self:
-        """A copy for a run with another seed; the order of the data follows it, unless --data_seed was given."""
+        """A copy for a run with another seed; the order of the data follows it, unless --data_seed was given.
+
+        Its Trainer uploads nothing, and what it saves holds no token: the task is uploaded when all seeds are done.
+        """
         data_seed = self.data_seed if self._data_seed_given else seed
         folder = self.output_dir if output_dir is None else str(output_dir)
-        return self.changed(seed=seed, data_seed=data_seed, output_dir=folder)
+        return self.changed(seed=seed, data_seed=data_seed, output_dir=folder, push_to_hub=False, hub_token=None)
+
+    def with_metric_for_best(self, metric: str, *, greater_is_better: bool) -> Self:
+        """A copy that selects checkpoints (--load_best_model_at_end) by this metric, unless one was given."""
+        if self._metric_for_best_given:
+            return self
+        return self.changed(metric_for_best_model=f"eval_{metric}", greater_is_better=greater_is_better)

@@ -12,6 +12,7 @@ from typing import Any
 
 from electra_hf.corpora.storage import read_json
 from electra_hf.errors import CheckpointError, UsageError
+from electra_hf.finetuning.metrics import LOWER_IS_BETTER
 from electra_hf.finetuning.scores import EVAL_FILE, GLUE_METRICS, TEST_FILE, known_metrics
 from electra_hf.finetuning.statistics import holm, paired_comparison, summarize, what_seeds_can_show
 
@@ -176,10 +177,11 @@ def _row(task: str, key: str, names: Sequence[str], results: Sequence[Mapping[st
         corrected = dict(zip(map(id, known), holm([comparison[kind] for comparison in known]), strict=True))
         for comparison in comparisons:
             comparison[f"{kind}_holm"] = corrected.get(id(comparison))
+    higher = key.partition("_")[2].removesuffix("_mm") not in LOWER_IS_BETTER
     return {
         "task": task,
         "metric": key,
         "seeds": seeds,
-        "models": [dataclasses.asdict(summarize(value)) for value in values],
+        "models": [dataclasses.asdict(summarize(value, higher_is_better=higher)) for value in values],
         "comparisons": [None, *comparisons],
     }

@@ -13,9 +13,9 @@ import numpy as np
 from datasets import Dataset
 from tokenizers import Encoding, Tokenizer
 from torch.utils.data import Dataset as TorchDataset
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizer, PreTrainedTokenizerBase
 
-from electra_hf.errors import UsageError
+from electra_hf.errors import TokenizerError, UsageError
 
 # Encodings are large; a text's ids are kept, and its encoding only for as long as its batch.
 _BATCH_ROWS = 4096
@@ -110,37 +110,32 @@ def encode_split(
 
     Raises:
         UsageError: If `max_length` leaves no room for text.
+        TokenizerError: If the tokenizer is of no kind that transformers has.
     """
-    backend = _plain_backend(tokenizer)
     pairs = "text_pair" in split.column_names
-    room = max_length - backend.num_special_tokens_to_add(pairs)
+    room = max_length - tokenizer.num_special_tokens_to_add(pairs)
     if room < 1 + pairs:
         raise UsageError(f"--max_seq_length {max_length} leaves no room for text beside the special tokens")
     with_types = "token_type_ids" in tokenizer.model_input_names
+    backend = _backend(tokenizer)
     ids: list[np.ndarray] = []
     type_ids: list[np.ndarray] = []
     lengths: list[int] = []
     tokens = cut = unknown = 0
     for swapped in (False, True) if both_orders and pairs else (False,):
         for first, second in _encoded_texts(split, backend, pairs, swapped):
-            found = len(first.ids) + (len(second.ids) if second is not None else 0)
+            sides = [first] if second is None else [first, second]
+            kept = [len(side) for side in sides]
             if not swapped:
-                tokens += found
-                cut += found > room
-                unknown += sum(
-                    part.ids.count(cast(int, tokenizer.unk_token_id)) for part in (first, second) if part is not None
-                )
-            if second is None:
-                first.truncate(room)
-            elif found > room:
-                keep_first, keep_second = pair_lengths(len(first.ids), len(second.ids), room)
-                first.truncate(keep_first)
-                second.truncate(keep_second)
-            whole = backend.post_process(first, second, True)
-            ids.append(np.asarray(whole.ids, dtype=np.int32))
+                tokens += sum(kept)
+                cut += sum(kept) > room
+                unknown += sum(backend.ids(side).count(cast(int, tokenizer.unk_token_id)) for side in sides)
+            kept = [min(kept[0], room)] if second is None else pair_lengths(kept[0], kept[1], room)
+            whole_ids, whole_types = backend.join(sides, kept)
+            ids.append(np.asarray(whole_ids, dtype=np.int32))
             if with_types:
-                type_ids.append(np.asarray(whole.type_ids, dtype=np.uint8))
-            lengths.append(len(whole.ids))
+                type_ids.append(np.asarray(whole_types, dtype=np.uint8))
+            lengths.append(len(whole_ids))
     return EncodedExamples(
         np.concatenate(ids) if ids else np.empty(0, np.int32),
         np.concatenate(type_ids) if type_ids else None,
@@ -173,22 +168,68 @@ def pair_lengths(first: int, second: int, room: int) -> tuple[int, int]:
     return room - half, half
 
 
-def _plain_backend(tokenizer: PreTrainedTokenizerBase) -> Tokenizer:
-    """A copy of the tokenizer that neither cuts nor pads by itself."""
-    backend = Tokenizer.from_str(cast(Any, tokenizer).backend_tokenizer.to_str())
-    backend.no_truncation()
-    backend.no_padding()
-    return backend
+class _FastBackend:
+    """The tokenizer of `tokenizers`: a copy that neither cuts nor pads by itself."""
+
+    def __init__(self, tokenizer: Tokenizer):
+        self._tokenizer = Tokenizer.from_str(tokenizer.to_str())
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+
+    def encode(self, texts: list[str]) -> Sequence[Encoding]:
+        return self._tokenizer.encode_batch(texts, add_special_tokens=False)
+
+    def ids(self, text: Encoding) -> list[int]:
+        return text.ids
+
+    def join(self, sides: Sequence[Encoding], lengths: Sequence[int]) -> tuple[list[int], list[int]]:
+        for side, length in zip(sides, lengths, strict=True):
+            side.truncate(length)
+        whole = self._tokenizer.post_process(sides[0], sides[1] if len(sides) > 1 else None, True)
+        return whole.ids, whole.type_ids
+
+
+class _PythonBackend:
+    """A tokenizer that is written in Python, as Japanese ones with MeCab are: slower, to the same effect."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizer):
+        self._tokenizer = tokenizer
+
+    def encode(self, texts: list[str]) -> Sequence[list[int]]:
+        tokenizer = self._tokenizer
+        return [tokenizer.convert_tokens_to_ids(tokenizer.tokenize(text)) for text in texts]  # type: ignore[return-value]
+
+    def ids(self, text: list[int]) -> list[int]:
+        return text
+
+    def join(self, sides: Sequence[list[int]], lengths: Sequence[int]) -> tuple[list[int], list[int]]:
+        cut = [side[:length] for side, length in zip(sides, lengths, strict=True)]
+        whole = self._tokenizer.prepare_for_model(
+            cut[0], cut[1] if len(cut) > 1 else None, return_token_type_ids=True, verbose=False
+        )
+        return cast(list[int], whole["input_ids"]), cast(list[int], whole["token_type_ids"])
+
+
+def _backend(tokenizer: PreTrainedTokenizerBase) -> Any:
+    if isinstance(tokenizer, PreTrainedTokenizer):
+        return _PythonBackend(tokenizer)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise TokenizerError(
+            f"{tokenizer.name_or_path}: its {type(tokenizer).__name__} cannot be used here: give the same vocabulary "
+            "as a folder with tokenizer.json, or as a vocab.txt (--tokenizer_name)"
+        )
+    return _FastBackend(backend)
 
 
 def _encoded_texts(
-    split: Dataset, backend: Tokenizer, pairs: bool, swapped: bool
-) -> Iterator[tuple[Encoding, Encoding | None]]:
+    split: Dataset, backend: Any, pairs: bool, swapped: bool
+) -> Iterator[tuple[Encoding | list[int], Encoding | list[int] | None]]:
     columns = ("text", "text_pair") if pairs else ("text",)
     texts = split.select_columns(list(columns))
     for start in range(0, len(split), _BATCH_ROWS):
         batch = texts[start : start + _BATCH_ROWS]
-        sides = [backend.encode_batch(list(batch[column]), add_special_tokens=False) for column in columns]
+        sides = [backend.encode(list(batch[column])) for column in columns]
         if swapped:
             sides.reverse()
         yield from zip(*sides, strict=True) if pairs else ((encoding, None) for encoding in sides[0])

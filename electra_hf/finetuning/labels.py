@@ -4,7 +4,6 @@ Names and order are the data's, except that a model that has the same names keep
 instead, so that a fine-tuned model means the same before and after.
 """
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,8 +11,6 @@ from transformers import PreTrainedConfig
 
 from electra_hf.errors import CheckpointError
 from electra_hf.finetuning.tasks.task import Kind
-
-logger = logging.getLogger(__name__)
 
 # As transformers' configurations call them.
 PROBLEM_TYPES: dict[Kind, str] = {
@@ -63,21 +60,21 @@ def decide_labels(
         )
     own = tuple(str(label) for _, label in sorted((config.id2label or {}).items()))
     if _is_for(config, own, kind):
+        trained_on = "its head is kept and trained further, so that --seed does not draw one" if training else None
         if kind == "regression":
-            return LabelDecision((), kept=True)
+            return LabelDecision((), kept=True, note=trained_on)
         matched = match_names(labels, own)
         if sorted(matched) == sorted(own):
-            note = None if matched == list(own) else f"its label order is kept: {', '.join(own)}"
-            return LabelDecision(own, kept=True, note=note)
-        if len(own) == len(labels) and own == tuple(f"LABEL_{number}" for number in range(len(own))):
-            logger.warning(
-                "%s does not name its labels (%s): they are taken to be %s, in this order; check that the model was "
-                "trained so",
-                name,
-                ", ".join(own),
-                ", ".join(labels),
+            order = None if matched == list(own) else f"its label order is kept: {', '.join(own)}"
+            notes = [note for note in (trained_on, order) if note]
+            return LabelDecision(own, kept=True, note="; ".join(notes) or None)
+        # In training a head that does not say what it is for may be another task's, and is replaced.
+        if not training and len(own) == len(labels) and own == tuple(f"LABEL_{number}" for number in range(len(own))):
+            note = (
+                f"it does not name its labels ({', '.join(own)}): they are taken to be {', '.join(labels)}, in this "
+                "order; check that the model was trained so"
             )
-            return LabelDecision(tuple(labels), kept=True)
+            return LabelDecision(tuple(labels), kept=True, note=note)
     found = f"a head for {', '.join(own[:8])}" + (f" ({config.problem_type})" if config.problem_type else "")
     if training:
         return LabelDecision(tuple(labels), kept=False, note=f"it has {found}, which is replaced")

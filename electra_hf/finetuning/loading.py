@@ -41,6 +41,8 @@ _OTHER_HEADS = re.compile(
 )
 # What google drew from a truncated normal; other architectures are drawn as transformers draws them.
 _REFERENCE_INITIALIZED = ("electra", "convbert", "bert")
+# In config.json of a regression: its outputs times this are scores.
+SCORE_SCALE = "score_scale"
 _LOADING_ERRORS = (
     OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, pickle.UnpicklingError, EOFError
 )  # fmt: skip
@@ -103,6 +105,9 @@ def load_finetuning_tokenizer(model_args: FinetuneModelArguments) -> PreTrainedT
 def check_fits(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, max_length: int) -> None:
     """Refuse a tokenizer with tokens that the encoder has no embedding for, and examples longer than it can read.
 
+    An encoder with a single token type cannot be told the second text of a pair: its tokenizer no longer gives types,
+    neither here nor when it is saved with the model.
+
     Raises:
         UsageError: Naming --tokenizer_name or --max_seq_length.
     """
@@ -111,9 +116,17 @@ def check_fits(config: PreTrainedConfig, tokenizer: PreTrainedTokenizerBase, max
             f"the model has {config.vocab_size} tokens and the tokenizer {len(tokenizer)}: they do not belong "
             "together; leave out --tokenizer_name to use the model's own"
         )
+    if getattr(config, "type_vocab_size", None) == 1 and "token_type_ids" in tokenizer.model_input_names:
+        names = [name for name in tokenizer.model_input_names if name != "token_type_ids"]
+        tokenizer.model_input_names = tokenizer.init_kwargs["model_input_names"] = names
     longest = longest_input(config)
     if longest is not None and max_length > longest:
         raise UsageError(f"--max_seq_length {max_length} is longer than the model can read: give {longest} or less")
+
+
+def stored_score_scale(config: PreTrainedConfig) -> float | None:
+    """What a trained regression's scores were divided by; None if its configuration does not say."""
+    return getattr(config, SCORE_SCALE, None)
 
 
 def longest_input(config: PreTrainedConfig) -> int | None:
@@ -128,7 +141,13 @@ def longest_input(config: PreTrainedConfig) -> int | None:
 
 
 def load_classifier(
-    model_args: FinetuneModelArguments, labels: Sequence[str], kind: Kind, *, training: bool, seed: int
+    model_args: FinetuneModelArguments,
+    labels: Sequence[str],
+    kind: Kind,
+    *,
+    training: bool,
+    seed: int,
+    score_scale: float = 1.0,
 ) -> LoadedClassifier:
     """Load an encoder and give it a head for a task. Call it for each seed: what is drawn depends on the seed only.
 
@@ -138,6 +157,7 @@ def load_classifier(
         kind: What a label is.
         training: The model will be trained, so a head may be new; otherwise its own must fit.
         seed: Of the head, and of all weights with `random_initialization`. The global generators are set to it.
+        score_scale: What the scores of a regression are divided by, for the configuration of the trained model.
 
     Raises:
         CheckpointError: If weights are missing or do not fit, files are damaged or not there, or the model is to be
@@ -151,6 +171,8 @@ def load_classifier(
     notes = [decided.note] if decided.note else []
     if kind == "regression":
         config.num_labels = 1
+        if training:
+            setattr(config, SCORE_SCALE, score_scale)
     else:
         config.id2label = dict(enumerate(decided.names))
         config.label2id = {label: number for number, label in enumerate(decided.names)}

@@ -187,14 +187,15 @@ def _listing(names: frozenset[str]) -> str:
     return ", ".join(name for name in METRICS if name in names)
 
 
-def load_user_metrics(names: Sequence[str], kind: Kind) -> dict[str, UserMetric]:
-    """Load the metrics of `--metric NAME_OR_PATH` and try each on four made-up examples, before anything is trained.
+def load_user_metrics(names: Sequence[str], kind: Kind, num_labels: int = 2) -> dict[str, UserMetric]:
+    """Load the metrics of `--metric NAME_OR_PATH` and try each on made-up examples, before anything is trained.
 
     Args:
         names: A name in `METRICS` (computed here, offline); a Python file, or a folder with a file of its name, as
             `evaluate` takes them; or a metric of the Hub, which needs the network.
         kind: What the task's labels are. A metric of `evaluate` gets `predictions` and `references` as lists of ints
             (classification), floats (regression) or rows of 0 and 1 (multi-label).
+        num_labels: Labels of the task, all of which are in the trial; nothing to a regression.
 
     Returns:
         Short name to function of (predictions, labels) -> values.
@@ -203,17 +204,24 @@ def load_user_metrics(names: Sequence[str], kind: Kind) -> dict[str, UserMetric]
         UsageError: If one cannot be loaded, does not fit the task, or gives no number.
     """
     metrics: dict[str, UserMetric] = {}
+    examples = _made_up_labels(kind, num_labels)
     for name in names:
         if name in METRICS:
             _check_kind(name, kind)
-            metrics[name] = _own_metric(name)
-            continue
-        short = name.rstrip("/").rpartition("/")[2].removesuffix(".py")
-        metrics[short] = _evaluate_metric(name)
-        trial: dict[Kind, list[Any]] = {"classification": [0, 1, 0, 1], "regression": [0.0, 1.0, 2.0, 4.0]}
-        examples = _as_labels(trial.get(kind, [[0, 1], [1, 0], [1, 1], [0, 1]]), kind)
+            short, metrics[name] = name, _own_metric(name)
+        else:
+            short = name.rstrip("/").rpartition("/")[2].removesuffix(".py")
+            metrics[short] = _evaluate_metric(name)
         metrics[short](examples, examples)
     return metrics
+
+
+def _made_up_labels(kind: Kind, num_labels: int) -> np.ndarray:
+    """Every label twice."""
+    if kind == "regression":
+        return np.array([0.0, 1.0, 2.0, 4.0])
+    labels = np.tile(np.arange(max(num_labels, 1)), 2)
+    return labels if kind == "classification" else np.eye(max(num_labels, 1), dtype=np.int64)[labels]
 
 
 def _own_metric(name: str) -> UserMetric:
@@ -236,7 +244,7 @@ def _evaluate_metric(name: str) -> UserMetric:
     def metric(predictions: np.ndarray, labels: np.ndarray) -> dict[str, float]:
         try:
             result = module.compute(predictions=predictions.tolist(), references=labels.tolist())
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, LookupError, ArithmeticError, AttributeError) as error:
             reason = " ".join(str(error).split())
             raise UsageError(
                 f"--metric {name}: it cannot judge this task's predictions ({reason[:300]}). "

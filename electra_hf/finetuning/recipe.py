@@ -64,7 +64,7 @@ def resolve_recipe(
     epochs, epochs_source = _chosen(args.num_train_epochs, task_epochs, "of this task in the paper")
     mode = args.layerwise_lr_decay_mode
     lowest = rate * decay ** (config.num_hidden_layers + (1 if mode == "paper" else 2))
-    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    batch = examples_per_step(args)
     warmup = f"{args.warmup_steps:.0%} of the steps" if args.warmup_steps < 1 else f"{args.warmup_steps:g} steps"
     length = f"{args.max_steps} steps" if args.max_steps > 0 else f"{epochs:g} epochs ({epochs_source})"
     lines = [
@@ -77,6 +77,11 @@ def resolve_recipe(
         f"{args.max_grad_norm:g}, {args.lr_scheduler_type} with {warmup} of warm-up",
     ]
     return args.changed(learning_rate=rate, layerwise_lr_decay=decay, num_train_epochs=epochs), lines
+
+
+def examples_per_step(args: FinetuningArguments) -> int:
+    """Examples of one step of the optimiser, over all accumulation steps and processes."""
+    return args.train_batch_size * args.gradient_accumulation_steps * args.world_size
 
 
 def _chosen(given: float | None, default: float, source: str) -> tuple[float, str]:

@@ -1,7 +1,6 @@
 """A run from the data to the files: one task, all its seeds, what is written and what a person sees."""
 
 import logging
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,41 +8,24 @@ from typing import Any
 
 from rich.console import Console
 
-from electra_hf.errors import TrainingError, UsageError
+from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.finetuning.arguments import FinetuneModelArguments, FinetuningArguments
-from electra_hf.finetuning.results import SeedResult, load_seed_result, save_seed_result
+from electra_hf.finetuning.identity import identify, outcome_settings
+from electra_hf.finetuning.results import RESULTS_FILE, SeedResult
 from electra_hf.finetuning.scores import Scores, aggregate, ensemble_logits, save_scores
+from electra_hf.finetuning.seeds import run_seeds
 from electra_hf.finetuning.sequence_classification import SequenceClassification
 from electra_hf.finetuning.submission import write_predictions
 from electra_hf.finetuning.tasks import TaskArguments, load_task
-from electra_hf.finetuning.tuning import tune
-from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
-from electra_hf.training.progress import format_seconds
+from electra_hf.finetuning.tasks.task import Kind
+from electra_hf.finetuning.tuning import check_search, searched_options, tune
+from electra_hf.parser import write_config
+from electra_hf.training.checkpoints import claim_output_dir
 from electra_hf.training.search import SearchArguments, SearchResult
 
 logger = logging.getLogger(__name__)
 
-# Options that change where and how a run reports, not what it computes: a seed that finished under others is good.
-_OUTWARD_OPTIONS = (
-    "output_dir",
-    "num_seeds",
-    "seed",
-    "task_name",
-    "resume_from_checkpoint",
-    "disable_tqdm",
-    "report_to",
-    "run_name",
-    "logging_steps",
-    "log_level",
-    "save_strategy",
-    "save_steps",
-    "save_total_limit",
-    "push_to_hub",
-    "hub_model_id",
-    "hub_private_repo",
-    "hub_strategy",
-    "dataloader_num_workers",
-)
+CONFIG_FILE = "finetuning_config.yaml"
 
 
 @dataclass(frozen=True)
@@ -51,26 +33,65 @@ class FinishedTask:
     """A task whose seeds are done.
 
     Attributes:
+        name: Of the task.
         folder: Where its files are.
         scores: What `eval_results.json` and its companions hold.
-        best_seed: The seed whose weights are in the folder: the best one on the validation split; None if nothing was
-            trained.
+        best_seed: The seed whose weights are in the folder; None if nothing was trained.
+        selected: It is the best of several on the validation split; otherwise the first, or the only one.
         labels: Names of the labels.
         pairs: An example is two texts.
+        kind: What a label is.
+        files: What was written, relative to the folder, besides the model and the folders of the seeds.
+        command: Repeats the run; after a search, with what it found and without the search.
     """
 
+    name: str
     folder: Path
     scores: Scores
     best_seed: int | None
+    selected: bool
     labels: tuple[str, ...]
     pairs: bool
+    kind: Kind
+    files: tuple[str, ...]
+    command: str
 
 
-def finetune(
+def prepare(
     name: str | None,
     model_args: FinetuneModelArguments,
     task_args: TaskArguments,
     args: FinetuningArguments,
+    search_args: SearchArguments,
+    folder: Path,
+) -> SequenceClassification:
+    """Read a task and check what can be checked before anything is trained; nothing is written.
+
+    Args:
+        name: A task's name, or None for a data set of one's own.
+        model_args: Encoder, tokenizer and head.
+        task_args: The data.
+        args: The recipe.
+        search_args: Whether its settings are searched for first.
+        folder: Where the results will be.
+
+    Raises:
+        UsageError: If options do not fit each other or the folder holds another run.
+        CorpusError: If the data cannot be read or are not what they should be.
+        CheckpointError: If the model cannot be read, or nothing is there that --resume_from_checkpoint true needs.
+        TokenizerError: If there is no tokenizer.
+    """
+    _check_folder(folder, model_args, args)
+    with args.main_process_first(desc="reading the task"):
+        data = load_task(name, task_args, cache_dir=model_args.cache_dir, needs_train=args.do_train)
+    run = SequenceClassification(data, model_args, task_args, args)
+    if search_args.hpo != "none":
+        check_search(run, search_args)
+    return run
+
+
+def finetune(
+    run: SequenceClassification,
     search_args: SearchArguments,
     folder: Path,
     settings: Mapping[str, Any],
@@ -81,130 +102,119 @@ def finetune(
     """Fine-tune and judge a model on one task.
 
     Args:
-        name: A task's name, or None for a data set of one's own.
-        model_args: Encoder, tokenizer and head.
-        task_args: The data.
-        args: The recipe.
-        search_args: Whether its settings are searched for first.
+        run: What `prepare` returned.
+        search_args: Whether settings are searched for first.
         folder: For everything that is written.
-        settings: The options that were given; a finished seed is used again only under the same ones.
+        settings: The options that were given, without secrets. A finished seed is used again only if all that decides
+            its outcome is the same: options, decided ones, data, model.
         command: The command line, for the files.
         console: For people; quiet on all but the main process.
         report_search: Called after each trial of a search.
 
     Raises:
-        UsageError: If options do not fit each other or the folder holds another run.
-        CorpusError: If the data cannot be read or are not what they should be.
-        CheckpointError: If the model cannot be read, or the results cannot be written.
+        UsageError: If the folder holds another run, or a metric fails.
+        CheckpointError: If the results cannot be written.
         TrainingError: If every seed diverged.
     """
-    with args.main_process_first(desc="reading the task"):
-        data = load_task(name, task_args, cache_dir=model_args.cache_dir, needs_train=args.do_train)
-    run = SequenceClassification(data, model_args, task_args, args)
-    if args.should_save:
-        _claim(folder, resume=bool(args.resume_from_checkpoint))
-    _introduce(run, model_args, console)
-    fingerprint = {
-        option: value
-        for option, value in settings.items()
-        if option not in _OUTWARD_OPTIONS and not option.startswith("hpo")
-    }
+    if run.args.should_save:
+        claim_output_dir(folder, resume=run.args.resume_from_checkpoint is not None)
+    _introduce(run, console)
+    facts = identify(run)
+    best_values: dict[str, Any] = {}
+    search_notes: list[str] = []
+    searched = searched_options(run, search_args)
     if search_args.hpo != "none":
-        found = tune(run, search_args, folder, fingerprint, report_search)
+        found = tune(run, search_args, folder, settings, outcome_settings(run, settings, facts, {}), report_search)
         if found.best is not None:
-            fingerprint |= found.best.values
-            console.print(f"  searched  {found.best.values}", markup=False, highlight=False, soft_wrap=True)
-    results, best_seed, failures = _run_seeds(run, folder, fingerprint, console)
+            best_values = found.best.values
+            console.print(f"  searched  {best_values}", markup=False, highlight=False, soft_wrap=True)
+            search_notes.append(
+                f"the settings are the best of {len(found.trials)} trials with seed {run.args.seed}, judged on "
+                f"{run.selection_split}: its scores are optimistic, most of all that seed's"
+            )
+    identity = outcome_settings(run, settings, facts, best_values)
+    results, best_seed, failures = run_seeds(run, folder, identity, searched, console)
+    effective = {**settings, **best_values, **(run.decided if run.args.do_train else {})}
+    if "task_name" in settings:
+        effective["task_name"] = run.data.task.name
     scores = aggregate(
         run.data,
         results,
-        model=model_args.model_name_or_path,
+        model=run.model_args.model_name_or_path,
         command=command,
-        notes=(*run.notes, *failures),
+        notes=(*run.notes, *search_notes, *failures),
         user_metrics=run.user_metrics,
-        settings=dict(settings),
+        settings={**effective, **({"examples_per_step": run.examples_per_step} if run.args.do_train else {})},
     )
-    if args.should_save:
-        save_scores(scores, folder)
-        if args.do_predict:
-            _write_predictions(run, results, folder)
-    return FinishedTask(folder, scores, best_seed, run.data.labels, run.pairs)
+    files: list[Path] = []
+    if run.args.should_save:
+        files = save_scores(scores, folder)
+        if run.args.do_predict:
+            files += _write_predictions(run, results, folder)
+        # What the search found, and no search.
+        once = {name: value for name, value in effective.items() if not (best_values and name.startswith("hpo"))}
+        once.pop("resume_from_checkpoint", None)
+        write_config(folder / CONFIG_FILE, once)
+        files.append(folder / CONFIG_FILE)
+    return FinishedTask(
+        name=run.data.task.name,
+        folder=folder,
+        scores=scores,
+        best_seed=best_seed,
+        selected=len(results) > 1 and run.selection_split in results[0].metrics,
+        labels=run.data.labels,
+        pairs=run.pairs,
+        kind=run.data.task.kind,
+        files=tuple(str(path.relative_to(folder)) for path in files),
+        command=f"python run_glue.py --config {CONFIG_FILE}" if best_values else command,
+    )
 
 
-def _claim(folder: Path, *, resume: bool) -> None:
-    claim_output_dir(folder, resume=resume)
-    used = sorted(path.name for path in folder.glob("seed-*"))
-    if used and not resume:
+def _check_folder(folder: Path, model_args: FinetuneModelArguments, args: FinetuningArguments) -> None:
+    model = Path(model_args.model_name_or_path)
+    if model.is_dir() and folder.is_dir() and model.samefile(folder):
+        raise UsageError(
+            f"--output_dir {folder} is the folder of the model itself, whose files would be replaced: choose another "
+            "--output_dir"
+        )
+    used = sorted(
+        path.parent.name for name in (RESULTS_FILE, "checkpoint-*") for path in folder.glob(f"seed-*/{name}")
+    )
+    if used and args.resume_from_checkpoint is None:
         raise UsageError(
             f"{folder} already holds results ({used[0]}): go on with --resume_from_checkpoint auto, which keeps the "
             "finished seeds, or choose another --output_dir"
         )
+    if not used and args.resume_from_checkpoint == "true":
+        raise CheckpointError(
+            f"{folder} holds no seed to go on with: use --resume_from_checkpoint auto to start afresh when there is "
+            "none"
+        )
 
 
-def _run_seeds(
-    run: SequenceClassification, folder: Path, fingerprint: dict[str, Any], console: Console
-) -> tuple[list[SeedResult], int | None, list[str]]:
-    """All seeds; the weights of the best one so far are always in `folder`."""
-    args = run.args
-    seeds = args.seeds if args.do_train else args.seeds[:1]
-    results: list[SeedResult] = []
-    failures: list[str] = []
-    best: tuple[float, int] | None = None
-    for seed in seeds:
-        seed_folder = folder / f"seed-{seed}"
-        result = load_seed_result(seed_folder, fingerprint) if args.resume_from_checkpoint else None
-        if result is None:
-            started = time.monotonic()
-            checkpoint = resolve_resume("auto", seed_folder) if args.resume_from_checkpoint else None
-            try:
-                result, trainer = run.run_seed(seed, seed_folder, checkpoint=checkpoint)
-            except TrainingError as error:
-                failures.append(f"seed {seed} is not in the figures: {error}")
-                logger.error("seed %d: %s", seed, error)
-                continue
-            score = _signed_score(run, result)
-            if args.do_train and (best is None or score > best[0]):
-                trainer.save_model(str(folder))
-            if args.should_save:
-                save_seed_result(result, seed_folder, fingerprint)
-            _report_seed(run, result, time.monotonic() - started, console)
-        score = _signed_score(run, result)
-        if best is None or score > best[0]:
-            best = score, seed
-        results.append(result)
-    if not results:
-        raise TrainingError(f"no seed could be trained: {failures[-1]}")
-    return results, best[1] if best and args.do_train else None, failures
-
-
-def _signed_score(run: SequenceClassification, result: SeedResult) -> float:
-    """Larger is better; without validation data the first seed is as good as any."""
-    if run.selection_split not in result.metrics:
-        return 0.0
-    return run.score(result) if run.greater_is_better else -run.score(result)
-
-
-def _write_predictions(run: SequenceClassification, results: Sequence[SeedResult], folder: Path) -> None:
+def _write_predictions(run: SequenceClassification, results: Sequence[SeedResult], folder: Path) -> list[Path]:
     """The predictions of a single seed, or of all together."""
     data = run.data
+    written = []
     for split in results[0].logits:
         if split.startswith("validation"):
             continue
         logits = ensemble_logits(results, split, data.task.kind) if len(results) > 1 else results[0].logits[split]
-        write_predictions(folder, data.task, split, logits, data.splits[split]["idx"], data.labels)
+        written += write_predictions(folder, data.task, split, logits, data.splits[split]["idx"], data.labels)
+    return written
 
 
-def _introduce(run: SequenceClassification, model_args: FinetuneModelArguments, console: Console) -> None:
-    data = run.data
+def _introduce(run: SequenceClassification, console: Console) -> None:
+    data, model_args = run.data, run.model_args
     rows = ", ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
     console.print(f"[bold]{data.task.name}[/bold]  {rows}", highlight=False)
     start = "fresh weights in the architecture of " if model_args.random_initialization else ""
     facts = [("model", start + model_args.model_name_or_path)]
     if data.labels:
         facts.append(("labels", ", ".join(data.labels)))
-    facts += [("recipe", line) for line in run.recipe]
+    facts += [("recipe", line) for line in run.recipe if run.args.do_train]
     facts += [("note", line) for line in data.notes]
-    if run.selection_split:
+    if run.selection_split in run.wanted_splits:
         facts.append(("judged by", f"{run.selection_metric} on {run.selection_split}"))
     labelled_tests = [name for name in data.evaluated if not name.startswith("validation")]
     if labelled_tests and not run.args.do_predict:
@@ -215,16 +225,3 @@ def _introduce(run: SequenceClassification, model_args: FinetuneModelArguments, 
             f"  {label if label != previous else '':<10}{text}", markup=False, highlight=False, soft_wrap=True
         )
         previous = label
-
-
-def _report_seed(run: SequenceClassification, result: SeedResult, seconds: float, console: Console) -> None:
-    parts = [
-        f"{split} {name} {value:.4f}"
-        for split, metrics in result.metrics.items()
-        for name, value in metrics.items()
-        if name in (*run.data.task.metrics, "loss")
-    ]
-    line = f"  seed {result.seed}: {', '.join([*parts, format_seconds(seconds)])}"
-    console.print(line, markup=False, highlight=False, soft_wrap=True)
-    for finding in result.findings:
-        logger.warning("seed %d: %s", result.seed, finding)

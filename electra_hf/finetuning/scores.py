@@ -12,7 +12,7 @@ import json
 import math
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -57,16 +57,24 @@ del ELECTRA_METRICS["wnli"]
 
 @dataclass(frozen=True)
 class Scores:
-    """Contents of the result files of one task, JSON values only; `test` is empty without a labelled test split."""
+    """Contents of the result files of one task, JSON values only.
+
+    Attributes:
+        eval: Of the splits that may select models; empty if none was judged.
+        test: Of the labelled test splits; likewise.
+        train: Of the training; empty if nothing was trained.
+        common: What is known of every run: task, model, seeds, notes, versions.
+    """
 
     eval: dict[str, Any]
     test: dict[str, Any]
     train: dict[str, Any]
+    common: dict[str, Any] = field(default_factory=dict)
 
     @property
     def all(self) -> dict[str, Any]:
         """Everything in one object; what both `eval` and `test` have by split is put together."""
-        merged = {**self.train, **self.test, **self.eval}
+        merged = {**self.common, **self.train, **self.test, **self.eval}
         for name in ("ensemble", "bootstrap"):
             if name in self.eval or name in self.test:
                 merged[name] = {**self.test.get(name, {}), **self.eval.get(name, {})}
@@ -112,6 +120,7 @@ def aggregate(
         For each metric of each labelled split that the seeds have scores for, a `statistics.Summary`: `{"median",
         "mean", "std", "best", "low", "high", "values"}`. A test split also has `selected`: the value of the seed that
         was best on validation, which is what a single published model would show. Values that are not finite are None.
+        What nothing was judged of, such as a test split without labels, has only the common facts.
     """
     task = data.task
     common = {
@@ -152,7 +161,8 @@ def aggregate(
         train[f"train_{name}"] = dataclasses.asdict(
             summarize([result.train[name] for result in results], higher_is_better=False)
         )
-    contents = [{**common, **part} if part else {} for part in (by_prefix["eval"], by_prefix["test"], train)]
+    parts = (by_prefix["eval"], by_prefix["test"], train if results[0].train else {})
+    contents = [*({**common, **part} if part else {} for part in parts), common]
     return Scores(*(_without_nan(content) for content in contents))
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from torch.utils.data import Subset
@@ -12,16 +12,18 @@ from transformers import DataCollatorWithPadding, EvalPrediction, TrainerCallbac
 
 from electra_hf.errors import UsageError
 from electra_hf.finetuning.arguments import FinetuneModelArguments, FinetuningArguments
-from electra_hf.finetuning.encoding import EncodedExamples, encode_split
+from electra_hf.finetuning.encoding import EncodedExamples, EncodingCounts, encode_split
+from electra_hf.finetuning.labels import decide_labels, match_names
 from electra_hf.finetuning.loading import (
     LoadedClassifier,
     check_fits,
     load_classifier,
     load_config,
     load_finetuning_tokenizer,
+    stored_score_scale,
 )
 from electra_hf.finetuning.metrics import LOWER_IS_BETTER, compute_metrics, load_user_metrics, output_findings
-from electra_hf.finetuning.recipe import resolve_recipe
+from electra_hf.finetuning.recipe import examples_per_step, resolve_recipe
 from electra_hf.finetuning.results import SeedResult
 from electra_hf.finetuning.tasks import TaskArguments, TaskData
 from electra_hf.finetuning.trainer import FinetuningTrainer
@@ -68,21 +70,72 @@ class SequenceClassification:
                 "fine-tuned (for ax: on mnli)"
             )
         self.pairs = any("text_pair" in split.column_names for split in data.splits.values())
-        self.both_orders = data.task.double_unordered if args.double_unordered is None else args.double_unordered
-        if self.both_orders and not self.pairs:
-            raise UsageError(f"--double_unordered swaps the texts of a pair, and {data.task.name} has single texts")
         self.config = config = load_config(model_args)
-        if not data.labels and data.task.kind != "regression":
-            # Texts that are only to be predicted: the model knows the names.
-            names = tuple(str(name) for _, name in sorted((config.id2label or {}).items()))
-            data = dataclasses.replace(data, labels=names)
+        if data.task.kind != "regression" and not args.do_train:
+            data = _with_labels_of_model(data, tuple(str(name) for _, name in sorted((config.id2label or {}).items())))
+        notes: list[str] = []
+        if data.task.kind == "regression" and not args.do_train:
+            scale = stored_score_scale(config)
+            if scale is None and data.task.score_scale != 1.0:
+                notes.append("its config.json names no score_scale: its outputs are taken as the scores themselves")
+            data = dataclasses.replace(data, task=dataclasses.replace(data.task, score_scale=scale or 1.0))
         self.data = data
         self.tokenizer = load_finetuning_tokenizer(model_args)
         check_fits(config, self.tokenizer, task_args.max_seq_length)
         self.args, self.recipe = resolve_recipe(args, config, data.task.epochs)
-        self.user_metrics = load_user_metrics(args.metric, data.task.kind)
-        self.notes: list[str] = []
-        self._encoded: dict[str, EncodedExamples] = {}
+        if self.both_orders(self.args) and not self.pairs:
+            raise UsageError(f"--double_unordered swaps the texts of a pair, and {data.task.name} has single texts")
+        self._check_purpose()
+        self.user_metrics = load_user_metrics(args.metric, data.task.kind, data.num_outputs)
+        self.notes = notes
+        self._encoded: dict[tuple[str, bool], EncodedExamples] = {}
+
+    def _check_purpose(self) -> None:
+        """Before anything is trained: whether something would come of it."""
+        args, data = self.args, self.data
+        # So that the labels are refused now and not after the tasks before this one.
+        decide_labels(
+            self.model_args.model_name_or_path,
+            load_config(self.model_args),
+            data.labels,
+            data.task.kind,
+            training=args.do_train,
+            any_head=not self.model_args.random_initialization,
+        )
+        if args.do_train:
+            return
+        if args.num_seeds > 1:
+            raise UsageError("--num_seeds trains several times, and --no_do_train not at all: leave out one of them")
+        if not self.wanted_splits:
+            skipped = ", ".join(name for name in data.splits if name != "train")
+            wish = "--do_predict (and leave out --no_do_eval)" if skipped else "--validation_file or --test_file"
+            raise UsageError(
+                f"nothing to evaluate: {data.task.name} has the splits {', '.join(data.splits)}; add {wish}"
+            )
+
+    @property
+    def wanted_splits(self) -> list[str]:
+        """The splits that the model is run on: validation by --do_eval, all others but train by --do_predict."""
+        return [
+            name
+            for name in self.data.splits
+            if name != "train" and (self.args.do_eval if name.startswith("validation") else self.args.do_predict)
+        ]
+
+    def both_orders(self, args: FinetuningArguments) -> bool:
+        """Whether a recipe trains on each pair both ways round."""
+        return self.data.task.double_unordered if args.double_unordered is None else args.double_unordered
+
+    @property
+    def decided(self) -> dict[str, Any]:
+        """The options that were left open, as they have been decided."""
+        names = ("learning_rate", "layerwise_lr_decay", "num_train_epochs")
+        return {**{name: getattr(self.args, name) for name in names}, "double_unordered": self.both_orders(self.args)}
+
+    @property
+    def examples_per_step(self) -> int:
+        """Of training, over all accumulation steps and processes."""
+        return examples_per_step(self.args)
 
     @property
     def selection_split(self) -> str | None:
@@ -116,6 +169,7 @@ class SequenceClassification:
         *,
         args: FinetuningArguments | None = None,
         checkpoint: Path | None = None,
+        weights: Path | None = None,
         predict: bool = True,
         callbacks: Sequence[TrainerCallback] = (),
     ) -> tuple[SeedResult, FinetuningTrainer]:
@@ -127,23 +181,38 @@ class SequenceClassification:
             folder: For checkpoints and the Trainer's state.
             args: Another recipe than the task's own, for a search.
             checkpoint: Go on from there.
+            weights: A model that this seed gave: it is not trained again, only evaluated.
             predict: Also run the test splits, if --do_predict asks for them.
             callbacks: For the Trainer.
 
         Raises:
             TrainingError: If the loss is not finite.
+            UsageError: If a metric cannot judge the outputs; the weights are kept in `folder` then.
         """
         args = (args or self.args).for_seed(seed, str(folder))
-        loaded = load_classifier(
-            self.model_args, self.data.labels, self.data.task.kind, training=args.do_train, seed=seed
-        )
-        for note in loaded.notes:
-            self._note(f"{self.model_args.model_name_or_path}: {note}")
         selection = self.selection_split
+        if selection:
+            args = args.with_metric_for_best(self.selection_metric, greater_is_better=self.greater_is_better)
+        model_args = self.model_args
+        if weights is not None:
+            args = args.changed(do_train=False)
+            model_args = dataclasses.replace(
+                model_args, model_name_or_path=str(weights), random_initialization=False, model_revision="main"
+            )
+        loaded = load_classifier(
+            model_args,
+            self.data.labels,
+            self.data.task.kind,
+            training=args.do_train,
+            seed=seed,
+            score_scale=self.data.task.score_scale,
+        )
+        for note in loaded.notes if weights is None else ():
+            self.add_note(f"{model_args.model_name_or_path}: {note}")
         trainer = FinetuningTrainer(
             model=loaded.model,
             args=args,
-            train_dataset=self._encode("train", loaded) if args.do_train else None,
+            train_dataset=self._encode("train", loaded, self.both_orders(args)) if args.do_train else None,
             eval_dataset=self._encode(selection, loaded) if selection else None,
             data_collator=DataCollatorWithPadding(
                 self.tokenizer,
@@ -163,36 +232,44 @@ class SequenceClassification:
                 name.removeprefix("train_"): float(value)
                 for name, value in {**output.metrics, "steps": output.global_step}.items()
             }
-        self._evaluate(trainer, loaded, result, predict)
+        try:
+            self._evaluate(trainer, loaded, result, predict)
+        except UsageError as error:
+            if not args.do_train:
+                raise
+            trainer.save_model(str(folder))
+            raise UsageError(f"{error} (the weights of seed {seed} are in {folder})") from error
+        result.notes = list(self.notes)
         return result, trainer
 
-    def _encode(self, split: str, loaded: LoadedClassifier) -> EncodedExamples:
-        if split not in self._encoded:
-            self._encoded[split] = encode_split(
+    def _encode(self, split: str, loaded: LoadedClassifier, both_orders: bool = False) -> EncodedExamples:
+        key = split, both_orders
+        if key not in self._encoded:
+            self._encoded[key] = encode_split(
                 self.data.splits[split],
                 self.tokenizer,
                 self.task_args.max_seq_length,
                 label_ids=loaded.label_ids,
                 score_scale=self.data.task.score_scale,
-                both_orders=self.both_orders and split == "train",
+                both_orders=both_orders,
             )
-            self._note_losses(split)
-        return self._encoded[split]
+            self._note_losses(split, self._encoded[key].counts)
+        return self._encoded[key]
 
-    def _note_losses(self, split: str) -> None:
-        counts = self._encoded[split].counts
+    def _note_losses(self, split: str, counts: EncodingCounts) -> None:
         if counts.cut:
-            self._note(
+            self.add_note(
                 f"{split}: {counts.cut:,} of {counts.rows:,} examples are longer than "
                 f"{self.task_args.max_seq_length} tokens and were cut (--max_seq_length)"
             )
         if counts.unknown > _SUSPICIOUS_UNKNOWN_SHARE * counts.tokens:
-            self._note(
+            self.add_note(
                 f"{split}: the vocabulary does not know {counts.unknown / counts.tokens:.0%} of the tokens: is the "
                 "model made for this language?"
             )
 
-    def _note(self, note: str) -> None:
+    def add_note(self, note: str) -> None:
+        """Keep what a reader of the results should know; once."""
         if note not in self.notes:
             self.notes.append(note)
             logger.info(note)
@@ -202,10 +279,10 @@ class SequenceClassification:
     ) -> None:
         task = self.data.task
         trainer.compute_metrics = None  # it knows the labels of one split, in their own order
-        for split, examples in self.data.splits.items():
-            validation = split.startswith("validation")
-            if split == "train" or not (trainer.args.do_eval if validation else predict and trainer.args.do_predict):
+        for split in self.wanted_splits:
+            if not (predict or split.startswith("validation")):
                 continue
+            examples = self.data.splits[split]
             logits, loss = self._predict(trainer, loaded, split)
             result.logits[split] = logits
             if "label" not in examples.column_names:
@@ -237,6 +314,30 @@ class SequenceClassification:
             return compute_metrics(self.data.task, _in_order_of_data(logits, loaded), labels, self.user_metrics)
 
         return compute
+
+
+def _with_labels_of_model(data: TaskData, own: tuple[str, ...]) -> TaskData:
+    """The data with all the labels of the model that is evaluated, which may know more than the rows have."""
+    if not data.labels:
+        # Texts that are only to be predicted.
+        return dataclasses.replace(data, labels=own)
+    matched = match_names(data.labels, own)
+    if not set(matched) < set(own):
+        return data
+    places = [own.index(name) for name in matched]
+    splits = {}
+    for name, split in data.splits.items():
+        if "label" in split.column_names:
+            labels: list[Any] = list(split["label"])
+            if data.task.kind == "multi_label":
+                wide = np.zeros((len(labels), len(own)))
+                wide[:, places] = labels
+                labels = wide.tolist()
+            else:
+                labels = [places[label] for label in labels]
+            split = split.remove_columns("label").add_column("label", cast(Any, labels))
+        splits[name] = split
+    return dataclasses.replace(data, labels=own, splits=splits)
 
 
 def _in_order_of_data(logits: np.ndarray, loaded: LoadedClassifier) -> np.ndarray:

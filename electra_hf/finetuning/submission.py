@@ -77,8 +77,6 @@ def write_predictions(
     logits: np.ndarray,
     idx: Sequence[str],
     labels: Sequence[str],
-    *,
-    separator: str = ",",
 ) -> list[Path]:
     """Write what a model predicts for a split.
 
@@ -89,8 +87,8 @@ def write_predictions(
         split: Which split the outputs are for.
         logits: (examples, outputs), the columns in the order of `labels`.
         idx: The published number or id of each row.
-        labels: Names of the labels; empty for regression.
-        separator: Between the names of a multi-label prediction.
+        labels: Names of the labels; empty for regression. `task.label_separator` stands between those of a multi-label
+            prediction.
 
     Returns:
         The files.
@@ -105,7 +103,8 @@ def write_predictions(
         named = [f"{score:.3f}" for score in predictions]
     elif task.kind == "multi_label":
         named = [
-            separator.join(label for label, chosen in zip(labels, row, strict=True) if chosen) for row in predictions
+            task.label_separator.join(label for label, chosen in zip(labels, row, strict=True) if chosen)
+            for row in predictions
         ]
     else:
         named = [str(labels[number]) for number in predictions]

@@ -3,14 +3,17 @@
 import dataclasses
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from electra_hf.errors import UsageError
 from electra_hf.finetuning.arguments import FinetuningArguments
+from electra_hf.finetuning.identity import inward_options, is_outward
+from electra_hf.finetuning.metrics import LOWER_IS_BETTER
 from electra_hf.finetuning.recipe import encoder_size
 from electra_hf.finetuning.sequence_classification import SequenceClassification
 from electra_hf.training.search import (
     FINETUNING_SPACES,
+    Parameter,
     ReportToTrial,
     SearchArguments,
     SearchResult,
@@ -25,6 +28,7 @@ def tune(
     search_args: SearchArguments,
     folder: Path,
     settings: Mapping[str, Any],
+    identity: Mapping[str, Any],
     report: Callable[[SearchResult], None] | None = None,
 ) -> SearchResult:
     """Train with one seed for each trial, and make the best trial's values those of `run`.
@@ -33,19 +37,18 @@ def tune(
         run: The task and the recipe as it was given, which is tried first if the space holds it.
         search_args: How to search.
         folder: Of the study and the trials.
-        settings: The options that were given, apart from where and how the run reports.
+        settings: The options that were given.
+        identity: What decides the outcome of a seed: a study under other ones is refused.
         report: Called after each trial.
 
     Raises:
         UsageError: If there is no validation split, nothing is trained, or the space has an unknown option.
         TrainingError: If no trial succeeded.
     """
-    if not run.args.do_train or run.selection_split is None:
-        raise UsageError("--hpo needs training examples and a labelled validation split to judge by")
-    options = [field.name for field in dataclasses.fields(FinetuningArguments) if field.init]
-    space = read_space(search_args.hpo_space or FINETUNING_SPACES[encoder_size(run.config)], options)
+    check_search(run, search_args)
+    space = _space(run, search_args)
     metric = search_args.hpo_metric or f"eval_{run.selection_metric}"
-    split = run.selection_split
+    split = cast(str, run.selection_split)
 
     def objective(values: dict[str, Any], trial: Any) -> float:
         args = run.args.changed(**values)
@@ -54,7 +57,55 @@ def tune(
         return score_of({f"eval_{name}": value for name, value in result.metrics[split].items()}, metric)
 
     start = {parameter.name: getattr(run.args, parameter.name) for parameter in space}
-    found = search(objective, space, search_args, folder, metric=metric, fixed=settings, start=start, report=report)
+    seed = {"seed": run.args.seed}
+    task_name = {"task_name": run.data.task.name} if "task_name" in settings else {}
+    found = search(
+        objective,
+        space,
+        search_args,
+        folder,
+        metric=metric,
+        direction="minimize" if metric.removeprefix("eval_") in LOWER_IS_BETTER else "maximize",
+        fixed={**inward_options(settings), **task_name, **seed},
+        identity={**identity, **seed},
+        name=f"electra_hf {run.data.task.name}",
+        start=start,
+        report=report,
+    )
     if found.best is not None:
         run.args = run.args.changed(**found.best.values)
     return found
+
+
+def check_search(run: SequenceClassification, search_args: SearchArguments) -> None:
+    """Refuse a search that has nothing to judge by, or whose space cannot be used.
+
+    Raises:
+        UsageError: Naming the option.
+    """
+    if not run.args.do_train or not run.args.do_eval or run.selection_split is None:
+        raise UsageError(
+            "--hpo needs training examples and a labelled validation split to judge by: leave out --no_do_train and "
+            "--no_do_eval"
+        )
+    _space(run, search_args)
+
+
+def searched_options(run: SequenceClassification, search_args: SearchArguments) -> list[str]:
+    """The settings of an outcome that a search decides; none without a search."""
+    if search_args.hpo == "none":
+        return []
+    return [*(parameter.name for parameter in _space(run, search_args)), "examples_per_step"]
+
+
+def _space(run: SequenceClassification, search_args: SearchArguments) -> tuple[Parameter, ...]:
+    options = [field.name for field in dataclasses.fields(FinetuningArguments) if field.init]
+    refused = dict.fromkeys((*filter(is_outward, options), "metric"), "it does not change what is trained")
+    refused["do_train"] = "a trial is a training"
+    space = read_space(search_args.hpo_space or FINETUNING_SPACES[encoder_size(run.config)], options, refused)
+    for parameter in space:
+        for value in parameter.choices or (parameter.low, parameter.high):
+            args = run.args.changed(**{parameter.name: value})
+            if run.both_orders(args) and not run.pairs:
+                raise UsageError(f"the search space: {run.data.task.name} has single texts, so no double_unordered")
+    return space

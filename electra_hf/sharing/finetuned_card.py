@@ -3,9 +3,10 @@
 As in `model_card`, a fact that is not known leaves its line out, and what is measured comes from the files of the run.
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, Required, TypedDict
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
@@ -16,9 +17,11 @@ from electra_hf.sharing.scores import results_markdown
 class FinetunedCardFacts(TypedDict, total=False):
     """What a fine-tuning run can tell about its model; every key but `name`, `task` and `results` may be absent."""
 
-    name: str  # the heading, and the name in the example
+    name: Required[str]  # the heading, and the name in the example: a Hub id, or the folder's own name
     base_model: str  # folder or Hub id of the encoder
-    task: str  # such as "sst2"
+    task: Required[str]  # such as "sst2"
+    dataset: str  # the Hub id of the task's data set; without it the metadata hold no scores
+    dataset_config: str
     pipeline: str  # the task's name in transformers' pipelines: "text-classification", "token-classification"
     pairs: bool  # the model reads two texts
     labels: list[str]
@@ -26,14 +29,15 @@ class FinetunedCardFacts(TypedDict, total=False):
     license: str
     command: str
     seed: int  # whose weights are in the folder
-    results: Mapping[str, object]  # the contents of all_results.json
+    results: Required[Mapping[str, object]]  # the contents of all_results.json
 
 
 def write_finetuned_card(folder: str | Path, facts: FinetunedCardFacts) -> Path:
     """Write `README.md` into a model folder, with the metadata that the Hub reads.
 
     Args:
-        folder: The model folder; it is created if need be.
+        folder: The model folder; it is created if need be. Its config.json tells the architecture, and what the scores
+            of a regression were divided by (`score_scale`).
         facts: What is known about the model.
 
     Returns:
@@ -41,42 +45,58 @@ def write_finetuned_card(folder: str | Path, facts: FinetunedCardFacts) -> Path:
     """
     path = Path(folder) / "README.md"
     path.parent.mkdir(parents=True, exist_ok=True)
+    config = _read_config(path.with_name("config.json"))
     base = facts.get("base_model", "")
     data = ModelCardData(
         library_name="transformers",
         pipeline_tag=facts.get("pipeline"),
-        # Only a name of the Hub can be linked.
-        base_model=base if base.count("/") == 1 and not base.startswith((".", "/")) else None,
-        tags=["electra", facts["task"]],
+        base_model=base if _is_hub_id(base) else None,
+        tags=[tag for tag in (config.get("model_type"), facts["task"]) if tag],
         language=facts.get("language"),
         license=facts.get("license"),
+        datasets=facts.get("dataset"),
     )
     results = _eval_results(facts)
     if results:
         # Handed to the constructor, they would need a name that ModelCardData writes into the metadata again.
         data["model-index"] = eval_results_to_model_index(facts["name"], results)
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts)}").save(path)
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts, config)}").save(path)
     return path
+
+
+def _read_config(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def _is_hub_id(name: str) -> bool:
+    """Only a name of the Hub can be linked; a folder may look like one."""
+    return bool(name) and name.count("/") <= 1 and not name.startswith((".", "/", "~")) and not Path(name).exists()
 
 
 def _eval_results(facts: FinetunedCardFacts) -> list[EvalResult]:
     """The medians over seeds, in the form in which the Hub shows them."""
     found = []
-    for key, value in facts["results"].items():
-        split, _, metric = key.partition("_")
-        if (
-            split not in ("eval", "test")
-            or metric == "loss"
-            or not isinstance(value, Mapping)
-            or "median" not in value
-        ):
+    results = facts["results"]
+    if "dataset" not in facts:
+        return found
+    for key, value in results.items():
+        prefix, _, metric = key.partition("_")
+        if prefix not in ("eval", "test") or metric == "loss" or not isinstance(value, Mapping):
             continue
+        if "median" not in value:
+            continue
+        split = "validation" if prefix == "eval" else "test"
+        if f"{prefix}_{metric}_mm" in results:
+            split += "_matched"
+        elif metric.endswith("_mm"):
+            metric, split = metric.removesuffix("_mm"), f"{split}_mismatched"
         found.append(
             EvalResult(
                 task_type=facts.get("pipeline", "text-classification"),
-                dataset_type=facts["task"],
+                dataset_type=facts["dataset"],
+                dataset_config=facts.get("dataset_config"),
                 dataset_name=facts["task"],
-                dataset_split="validation" if split == "eval" else "test",
+                dataset_split=split,
                 metric_type=metric,
                 metric_name=f"{metric} (median of {len(value['values'])})",
                 metric_value=value["median"],
@@ -85,20 +105,28 @@ def _eval_results(facts: FinetunedCardFacts) -> list[EvalResult]:
     return found
 
 
-def _body(facts: FinetunedCardFacts) -> str:
+def _body(facts: FinetunedCardFacts, config: Mapping[str, Any]) -> str:
     base = facts.get("base_model")
     sections = [
         f"# {facts['name']}",
         f"{f'`{base}`' if base else 'A text encoder'}, fine-tuned on {facts['task']}."
         + (f" The weights are those of seed {facts['seed']}." if "seed" in facts else ""),
-        f"Labels: {', '.join(facts['labels'])}." if facts.get("labels") else "",
+        f"Labels: {', '.join(facts.get('labels', []))}." if facts.get("labels") else "",
+        _outputs(config),
         "## Results\n\n" + results_markdown([dict(facts["results"])]),
         _example(facts),
-        f"## Training\n\n```bash\n{facts['command']}\n```" if facts.get("command") else "",
+        f"## Training\n\n```bash\n{facts.get('command')}\n```" if facts.get("command") else "",
         "## Limitations\n\nThe figures hold for texts like those of the task. The spread over seeds is shown above; a "
         "difference between two models that is smaller than it means nothing. The model was not checked for biases.",
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _outputs(config: Mapping[str, Any]) -> str:
+    scale = config.get("score_scale", 1.0)
+    if config.get("problem_type") != "regression" or scale == 1.0:
+        return ""
+    return f"The model's output is the score divided by {scale:g}: multiply it by {scale:g}."
 
 
 def _example(facts: FinetunedCardFacts) -> str:
@@ -106,7 +134,8 @@ def _example(facts: FinetunedCardFacts) -> str:
     if pipeline is None:
         return ""
     argument = '{"text": "A text", "text_pair": "and another"}' if facts.get("pairs") else '"A text"'
+    where = "" if "/" in facts["name"] else "  # this folder, or its name on the Hub"
     return (
         "## Use\n\n```python\nfrom transformers import pipeline\n\n"
-        f'model = pipeline("{pipeline}", model="{facts["name"]}")\nprint(model({argument}))\n```'
+        f'model = pipeline("{pipeline}", model="{facts["name"]}"){where}\nprint(model({argument}))\n```'
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.table import Table
 
+# The same as finetuning.metrics.LOWER_IS_BETTER, which this room does not import; a test holds them together.
 _LOSSES = ("loss", "mse", "mae")
 _GLUE_AVERAGES = (
     ("average", "GLUE average"),
@@ -207,10 +208,10 @@ def results_markdown(results: Sequence[Mapping[str, Any]], average: Mapping[str,
     lines = [
         f"Model: {', '.join(f'`{model}`' for model in models)}",
         "",
-        *_markdown_table(_COLUMNS, [_cells(row) for row in rows]),
-        "",
-        f"{_caption(rows)[:1].upper()}{_caption(rows)[1:]}.",
+        *(_markdown_table(_COLUMNS, [_cells(row) for row in rows]) if rows else ["Nothing was judged."]),
     ]
+    if rows:
+        lines += ["", f"{_caption(rows)[:1].upper()}{_caption(rows)[1:]}."]
     if average is not None:
         lines += ["", *(f"- {name}: **{value}**" for name, value in _average_lines(average))]
     remarks = []

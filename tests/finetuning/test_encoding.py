@@ -4,7 +4,7 @@ import pytest
 from datasets import Dataset
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import BertTokenizer, PreTrainedTokenizerBase, RobertaTokenizer
+from transformers import BertJapaneseTokenizer, BertTokenizer, PreTrainedTokenizerBase, RobertaTokenizer
 
 from electra_hf.errors import UsageError
 from electra_hf.finetuning.encoding import encode_split, pair_lengths
@@ -86,6 +86,20 @@ def test_a_model_without_token_types_gets_none():
     tokenizer = RobertaTokenizer(vocab=vocabulary, merges=[])
     split = Dataset.from_dict({"text": ["aa"], "text_pair": ["bb"]})
     assert encode_split(split, tokenizer, 16)[0] == {"input_ids": [0, 5, 5, 2, 2, 6, 6, 2]}
+
+
+def test_a_tokenizer_written_in_python_gives_what_the_fast_one_gives(tokenizer: PreTrainedTokenizerBase, tmp_path):
+    vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS]
+    (tmp_path / "vocab.txt").write_text("\n".join(vocabulary), encoding="utf-8")
+    slow = BertJapaneseTokenizer(str(tmp_path / "vocab.txt"), word_tokenizer_type="basic")
+    slow.model_input_names = tokenizer.model_input_names
+    single = Dataset.from_dict({"text": ["a b c", "", "d ? a b c d e f g h"]})
+    pairs = Dataset.from_dict({"text": ["a a a a a a", "c"], "text_pair": ["b b b b", "[SEP] ?"]})
+    for split, length in ((single, 6), (pairs, 10)):
+        for both_orders in (False, True):
+            expected = encode_split(split, tokenizer, length, both_orders=both_orders)
+            found = encode_split(split, slow, length, both_orders=both_orders)
+            assert list(found) == list(expected) and found.counts == expected.counts  # type: ignore[call-overload]
 
 
 def test_the_tokenizers_own_settings_change_nothing(tokenizer: PreTrainedTokenizerBase):

@@ -9,11 +9,13 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import (
     AutoModelForSequenceClassification,
+    AutoTokenizer,
     BertConfig,
     BertForMaskedLM,
     BertForPreTraining,
     DistilBertConfig,
     DistilBertForMaskedLM,
+    ElectraConfig,
     ElectraForMaskedLM,
     ElectraForPreTraining,
     ElectraForSequenceClassification,
@@ -32,6 +34,7 @@ from electra_hf.finetuning.loading import (
     load_config,
     load_finetuning_tokenizer,
     longest_input,
+    stored_score_scale,
 )
 from electra_hf.models import ElectraForReferenceClassification
 
@@ -200,7 +203,8 @@ def test_another_head_than_the_references_stays(tmp_path, discriminator_config):
     ElectraForSequenceClassification(discriminator_config).save_pretrained(tmp_path)
     loaded = load(tmp_path)
     assert type(loaded.model) is ElectraForSequenceClassification
-    assert loaded.notes == ("its classification head is that of transformers, and stays so",)
+    assert loaded.notes[-1] == "its classification head is that of transformers, and stays so"
+    assert "kept and trained further" in loaded.notes[0]
 
 
 def test_other_labels_get_a_new_head_or_an_error(classifier):
@@ -228,13 +232,14 @@ def test_a_replaced_head_of_the_same_size_is_new(classifier, head):
     assert all(torch.equal(fresh[name], again[name]) for name in fresh)
 
 
-def test_unnamed_labels_are_taken_in_the_order_of_the_data(tmp_path, discriminator_config, caplog):
+def test_unnamed_labels_are_taken_in_the_order_of_the_data(tmp_path, discriminator_config):
     discriminator_config.num_labels = 3
     ElectraForSequenceClassification(discriminator_config).save_pretrained(tmp_path)
     loaded = load(tmp_path, training=False)
     assert not loaded.fresh_head
     assert loaded.model.config.id2label == dict(enumerate(LABELS))
-    assert "does not name its labels (LABEL_0, LABEL_1, LABEL_2)" in caplog.text
+    assert "does not name its labels (LABEL_0, LABEL_1, LABEL_2)" in loaded.notes[0]
+    assert load(tmp_path).fresh_head, "in training it may be another task's"
 
 
 def test_evaluation_needs_a_head(encoder):
@@ -291,6 +296,26 @@ def test_what_is_not_there_or_not_whole(encoder, tmp_path):
 
 
 # Tokenizer
+
+
+def test_a_regression_keeps_what_its_scores_were_divided_by(encoder, tmp_path):
+    model_args = FinetuneModelArguments(str(encoder))
+    assert stored_score_scale(load_config(model_args)) is None
+    loaded = load_classifier(model_args, [], "regression", training=True, seed=1, score_scale=5.0)
+    loaded.model.save_pretrained(tmp_path / "saved")
+    saved = FinetuneModelArguments(str(tmp_path / "saved"))
+    assert stored_score_scale(load_config(saved)) == 5.0
+    evaluated = load_classifier(saved, [], "regression", training=False, seed=1)
+    assert stored_score_scale(evaluated.model.config) == 5.0
+
+
+def test_a_model_with_one_token_type_gets_a_tokenizer_without_types(tokenizer, tmp_path):
+    config = ElectraConfig(vocab_size=len(tokenizer), type_vocab_size=1, max_position_embeddings=32)
+    tokenizer = copy.deepcopy(tokenizer)
+    check_fits(config, tokenizer, 32)
+    assert list(tokenizer("a", "b")) == ["input_ids", "attention_mask"]
+    tokenizer.save_pretrained(tmp_path)
+    assert "token_type_ids" not in AutoTokenizer.from_pretrained(tmp_path)("a", "b")
 
 
 def test_a_folder_without_tokenizer(encoder, tokenizer):

@@ -201,3 +201,12 @@ def test_the_check_finds_strangers_and_things_that_are_no_zip(tmp_path):
     (tmp_path / "text.zip").write_text("text")
     with pytest.raises(CorpusError, match="not a readable zip"):
         check_submission(tmp_path / "text.zip")
+
+
+def test_several_labels_of_a_row_are_written_as_they_were_read(tmp_path):
+    task = Task("custom", "multi_label", ("micro_f1",), label_separator="; ")
+    written = write_predictions(
+        tmp_path, task, "test", np.array([[1.0, 2.0], [-1.0, -1.0]]), ["a", "b"], ("x, y", "z")
+    )
+    assert written == [tmp_path / "predict_results_custom.txt"]
+    assert written[0].read_text().splitlines() == ["index\tprediction", "a\tx, y; z", "b\t"]

@@ -204,6 +204,15 @@ class TestUserMetrics:
         with pytest.raises(UsageError, match="pearson: not for classification"):
             load_user_metrics(["pearson"], "classification")
 
+    def test_each_is_tried_on_as_many_labels_as_the_task_has(self, tmp_path):
+        with pytest.raises(UsageError, match="the task has more labels. Use macro_f1"):
+            load_user_metrics(["f1"], "classification", 3)
+        two = write_script(tmp_path / "two.py", result='{"x": [1.0, 2.0][max(references)]}')
+        assert "two" in load_user_metrics([two], "classification", 2)
+        with pytest.raises(UsageError, match="cannot judge this task's predictions"):
+            load_user_metrics([two], "classification", 3)
+        assert "micro_f1" in load_user_metrics(["micro_f1"], "multi_label", 7)
+
     @pytest.mark.parametrize(
         ("content", "message"),
         [

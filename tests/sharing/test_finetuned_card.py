@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from huggingface_hub import ModelCard
 
 from electra_hf.sharing.finetuned_card import FinetunedCardFacts, write_finetuned_card
@@ -24,6 +25,8 @@ FACTS: FinetunedCardFacts = {
     "name": "someone/electra-tiny-sst2",
     "base_model": "someone/electra-tiny",
     "task": "sst2",
+    "dataset": "nyu-mll/glue",
+    "dataset_config": "sst2",
     "pipeline": "text-classification",
     "pairs": False,
     "labels": ["negative", "positive"],
@@ -44,6 +47,14 @@ FACTS: FinetunedCardFacts = {
 }
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Relative names are looked for in an empty folder."""
+    (tmp_path / "work").mkdir()
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path / "work"
+
+
 def test_the_metadata_are_those_of_a_fine_tuned_model(tmp_path: Path):
     card = ModelCard.load(write_finetuned_card(tmp_path / "model", FACTS))
     assert card.data.base_model == "someone/electra-tiny"
@@ -51,6 +62,36 @@ def test_the_metadata_are_those_of_a_fine_tuned_model(tmp_path: Path):
     assert card.data.library_name == "transformers"
     found = {(row.metric_type, row.dataset_split): row.metric_value for row in card.data.eval_results or []}
     assert found == {("accuracy", "validation"): 0.81, ("accuracy", "test"): 0.79}
+    row = (card.data.eval_results or [])[0]
+    assert (row.dataset_type, row.dataset_config, row.dataset_name) == ("nyu-mll/glue", "sst2", "sst2")
+    assert card.data.datasets == "nyu-mll/glue" and card.data.tags == ["sst2"]
+
+
+def test_the_two_splits_of_mnli_are_told_apart(tmp_path: Path):
+    results = {"eval_accuracy": values(0.8), "eval_accuracy_mm": values(0.7)}
+    card = ModelCard.load(write_finetuned_card(tmp_path, {**FACTS, "task": "mnli", "results": results}))
+    found = {(row.metric_type, row.dataset_split): row.metric_value for row in card.data.eval_results or []}
+    assert found == {("accuracy", "validation_matched"): 0.8, ("accuracy", "validation_mismatched"): 0.7}
+
+
+def test_scores_on_data_of_ones_own_are_in_the_text_only(tmp_path: Path):
+    own: FinetunedCardFacts = {name: value for name, value in FACTS.items() if not name.startswith("dataset")}  # type: ignore[assignment]
+    card = ModelCard.load(write_finetuned_card(tmp_path, own))
+    assert not card.data.eval_results and card.data.datasets is None
+    assert "81.0" in card.text
+
+
+def test_the_architecture_is_that_of_the_model(tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
+    assert ModelCard.load(write_finetuned_card(tmp_path, FACTS)).data.tags == ["roberta", "sst2"]
+
+
+def test_a_regression_says_what_its_output_is(tmp_path: Path):
+    config = tmp_path / "config.json"
+    config.write_text('{"model_type": "electra", "problem_type": "regression", "score_scale": 5.0}')
+    assert "output is the score divided by 5: multiply it by 5" in write_finetuned_card(tmp_path, FACTS).read_text()
+    config.write_text('{"model_type": "electra", "problem_type": "regression", "score_scale": 1.0}')
+    assert "divided by" not in write_finetuned_card(tmp_path, FACTS).read_text()
 
 
 def test_the_text_says_what_it_is_and_how_to_use_it(tmp_path: Path):
@@ -64,8 +105,20 @@ def test_the_text_says_what_it_is_and_how_to_use_it(tmp_path: Path):
     assert '"text_pair"' in ModelCard.load(write_finetuned_card(tmp_path, pairs)).text
 
 
-def test_a_folder_is_not_linked_as_a_model_of_the_hub(tmp_path: Path):
-    local: FinetunedCardFacts = {**FACTS, "base_model": "outputs/run/checkpoint-100"}
+@pytest.mark.parametrize("folder", ["outputs/run/checkpoint-100", "outputs/enc", "enc", "./enc"])
+def test_a_folder_is_not_linked_as_a_model_of_the_hub(tmp_path: Path, elsewhere: Path, folder: str):
+    (elsewhere / folder).mkdir(parents=True)
+    local: FinetunedCardFacts = {**FACTS, "base_model": folder}
     card = ModelCard.load(write_finetuned_card(tmp_path, local))
     assert card.data.base_model is None
-    assert "`outputs/run/checkpoint-100`" in card.text
+    assert f"`{folder}`" in card.text
+
+
+def test_a_name_of_one_word_is_one_of_the_hub(tmp_path: Path):
+    card = ModelCard.load(write_finetuned_card(tmp_path, {**FACTS, "base_model": "bert-base-uncased"}))
+    assert card.data.base_model == "bert-base-uncased"
+
+
+def test_without_a_name_on_the_hub_the_example_says_what_to_fill_in(tmp_path: Path):
+    text = ModelCard.load(write_finetuned_card(tmp_path, {**FACTS, "name": "sst2"})).text
+    assert 'model="sst2")  # this folder, or its name on the Hub' in text

@@ -8,7 +8,9 @@ import pytest
 from matplotlib.image import imread
 from rich.console import Console
 
+from electra_hf.finetuning.metrics import LOWER_IS_BETTER
 from electra_hf.sharing import score_pictures
+from electra_hf.sharing import scores as scores_module
 from electra_hf.sharing.score_pictures import plot_comparison, plot_scores, shorten
 from electra_hf.sharing.scores import (
     comparison_markdown,
@@ -191,3 +193,13 @@ def test_texts_stay_apart_and_inside_the_picture(tmp_path, monkeypatch):
 def test_shortening_keeps_both_ends():
     assert shorten("short", 10) == "short"
     assert shorten("0123456789", 7) == "012…789" and len(shorten("0123456789", 6)) == 6
+
+
+def test_what_is_shown_as_it_is_are_the_metrics_that_are_better_when_lower():
+    assert set(scores_module._LOSSES) == LOWER_IS_BETTER
+
+
+def test_without_anything_judged_the_notes_remain(tmp_path):
+    content = {"task_name": "ax", "model": "m", "notes": ["the labels are not published"]}
+    assert "Nothing was judged" in results_markdown([content]) and "not published" in results_markdown([content])
+    assert plot_scores([content], tmp_path / "none.png", title="") is None

@@ -3,6 +3,17 @@
 from electra_hf.finetuning.tasks.arguments import TaskArguments
 from electra_hf.finetuning.tasks.loading import load_task
 from electra_hf.finetuning.tasks.published import GLUE_TASKS, TASKS, task_names
+from electra_hf.finetuning.tasks.sources import hub_dataset
 from electra_hf.finetuning.tasks.task import Kind, Task, TaskData
 
-__all__ = ["GLUE_TASKS", "TASKS", "Kind", "Task", "TaskArguments", "TaskData", "load_task", "task_names"]
+__all__ = [
+    "GLUE_TASKS",
+    "TASKS",
+    "Kind",
+    "Task",
+    "TaskArguments",
+    "TaskData",
+    "hub_dataset",
+    "load_task",
+    "task_names",
+]

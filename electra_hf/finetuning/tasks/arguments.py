@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from electra_hf.corpora.decoding import check_encoding
 from electra_hf.errors import UsageError
+from electra_hf.finetuning.tasks.published import task_names
 
 
 @dataclass
@@ -109,4 +110,10 @@ class TaskArguments:
             raise UsageError(
                 "--data_dir is a folder of published files, and needs the --task_name: for data of your own use "
                 "--train_file, or --dataset_name with the folder"
+            )
+        names = task_names(self.task_name) if self.task_name is not None else []
+        if len(names) > 1 and options:
+            raise UsageError(
+                f"{options[0]} is one file, and --task_name asks for {len(names)} tasks ({', '.join(names)}): give "
+                "one task, or the folder of all with --data_dir"
             )

@@ -99,7 +99,7 @@ def _interpret_own(source: Source, arguments: TaskArguments) -> tuple[Source, Ta
         deciding = [table] if training else [table for table in source.tables.values() if label in table.columns]
         # Rows to predict only: the names are the model's.
         names = find_names(deciding, label, kind, arguments.label_separator, training=training) if deciding else ()
-    task = Task(CUSTOM, kind, _METRICS[kind])
+    task = Task(CUSTOM, kind, _METRICS[kind], label_separator=arguments.label_separator)
     return Source(source.tables, columns, notes), task, Labels(kind, names, separator=arguments.label_separator)
 
 

@@ -88,6 +88,25 @@ def _configuration(name: str, arguments: TaskArguments) -> str | None:
     return config
 
 
+def hub_dataset(name: str, arguments: TaskArguments) -> tuple[str, str | None] | None:
+    """The data set of the Hub that a task's examples are of, and its configuration; also if they were read from files.
+
+    Args:
+        name: A task, or any other name for data of one's own.
+        arguments: Where the data is.
+
+    Returns:
+        None if the data is in no data set of the Hub, or in part from files of one's own.
+    """
+    if arguments.dataset_name is not None:
+        folder = Path(arguments.dataset_name).exists()
+        return None if folder else (arguments.dataset_name, arguments.dataset_config_name)
+    hub = PUBLICATIONS[name].hub if name in PUBLICATIONS else None
+    if hub is None or arguments.files:
+        return None
+    return hub.name, _configuration(name, arguments) if hub.config == "{config}" else hub.config
+
+
 def _published_on_hub(
     name: str,
     published: Publication,

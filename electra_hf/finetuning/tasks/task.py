@@ -21,6 +21,7 @@ class Task:
         epochs: Epochs of the paper's recipe (10 for RTE and STS-B, 3 otherwise).
         double_unordered: The order of a pair means nothing, so training may see each pair both ways round.
         score_scale: Regression targets are divided by it in training, and predictions multiplied (STS-B: 5).
+        label_separator: Between the names of a multi-label row in files.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Task:
     epochs: float = 3.0
     double_unordered: bool = False
     score_scale: float = 1.0
+    label_separator: str = ","
 
 
 @dataclass(frozen=True)

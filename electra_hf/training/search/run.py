@@ -4,9 +4,9 @@
 
 Each trial trains through the Trainer, which reports its evaluations by `ReportToTrial`. The study is kept by Optuna
 directly, and not by `Trainer.hyperparameter_search` (transformers 5.23). That one changes one `TrainingArguments` in
-place, so that options outside it (the length of the blocks, the head) cannot be searched; its `n_trials` counts new
-trials, so that a study that is taken up again does not end at the number that was asked for; a trial that diverges
-ends the study, one that was killed stays `RUNNING` for ever, and a seeded sampler draws its first values once more.
+place, without what the script derives from it; its `n_trials` counts new trials, so that a study that is taken up
+again does not end at the number that was asked for; a trial that diverges ends the study, one that was killed stays
+`RUNNING` for ever, and a seeded sampler draws its first values once more.
 
 A study is a function of the seed and its results: the sampler is seeded anew for each trial, so that an interrupted
 search goes on to the trials that it would have had. Selection is the objective's business: it must score on validation
@@ -36,8 +36,6 @@ from electra_hf.training.search.space import Parameter, Value, combinations
 
 logger = logging.getLogger(__name__)
 
-_LOWER_IS_BETTER = ("loss", "mse", "mae")
-
 Objective = Callable[[dict[str, Value], Any], float]
 
 
@@ -50,6 +48,8 @@ def search(
     metric: str,
     direction: str | None = None,
     fixed: Mapping[str, Any] | None = None,
+    identity: Mapping[str, Any] | None = None,
+    name: str = "electra_hf",
     start: Mapping[str, Value] | None = None,
     report: Callable[[studies.SearchResult], None] | None = None,
 ) -> studies.SearchResult:
@@ -68,7 +68,10 @@ def search(
         metric: Name of the score, unless --hpo_metric gives another one.
         direction: `maximize` or `minimize`; by default as --hpo_direction says, or by the metric's name.
         fixed: The other options of the run. They are written beside the best values, so that --config repeats the best
-            trial, and a study under other ones is refused.
+            trial.
+        identity: JSON values that decide a trial's score besides what is searched: options, data. A study under other
+            ones is refused. Default: `fixed`.
+        name: Of the study in its database, which may hold several.
         start: Values of the recipe as it is. They are tried first if the space holds them.
         report: Called after each trial, to write tables and pictures.
 
@@ -92,15 +95,16 @@ def search(
     direction = arguments.hpo_direction or direction or default_direction(metric)
     owner = f"{socket.gethostname()}:{folder.resolve()}"
     deadline = math.inf if arguments.hpo_timeout is None else time.monotonic() + 60 * arguments.hpo_timeout
+    identity = studies.portable(fixed or {} if identity is None else identity)
     fixed = studies.portable(fixed or {})
     description = {
         "metric": metric,
         "direction": direction,
         "space": {parameter.name: parameter.describe() for parameter in space},
-        "options": fixed,
+        "options": identity,
     }
     with studies.alone(folder), studies.explained_storage_errors(arguments):
-        study = studies.open_study(optuna, arguments, folder, description)
+        study = studies.open_study(optuna, arguments, folder, description, name)
         studies.give_up_interrupted(optuna, study, owner)
         grid = combinations(space, arguments.hpo_trials)
         while True:
@@ -140,7 +144,7 @@ def default_direction(metric: str) -> str:
     >>> default_direction("eval_loss"), default_direction("eval_accuracy")
     ('minimize', 'maximize')
     """
-    return "minimize" if metric.rpartition("_")[2] in _LOWER_IS_BETTER else "maximize"
+    return "minimize" if metric.endswith("loss") else "maximize"
 
 
 def score_of(metrics: Mapping[str, Any], name: str) -> float:

@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from electra_hf.corpora.storage import publish
 from electra_hf.errors import UsageError
+from electra_hf.parser import without_password
 from electra_hf.training.search.arguments import SearchArguments
 from electra_hf.training.search.space import Value
 
@@ -109,10 +110,10 @@ def explained_storage_errors(arguments: SearchArguments) -> Iterator[None]:
         ) from error
 
 
-def open_study(optuna: Any, arguments: SearchArguments, folder: Path, description: dict[str, Any]) -> Any:
+def open_study(optuna: Any, arguments: SearchArguments, folder: Path, description: dict[str, Any], name: str) -> Any:
     study = optuna.create_study(
         storage=_storage_url(arguments.hpo_storage, folder),
-        study_name="electra_hf",
+        study_name=name,
         direction=description["direction"],
         pruner=optuna.pruners.MedianPruner() if arguments.hpo_pruner == "median" else optuna.pruners.NopPruner(),
         load_if_exists=True,
@@ -123,13 +124,14 @@ def open_study(optuna: Any, arguments: SearchArguments, folder: Path, descriptio
         study.set_user_attr("description", text)
         return study
     before, now = json.loads(known), json.loads(text)
-    differences = [name for name in ("metric", "direction", "space") if before[name] != now[name]]
+    differences = [part for part in ("metric", "direction", "space") if before[part] != now[part]]
     names = (before["options"].keys() | now["options"].keys()) - set(_OUTWARD)
-    differences += sorted(name for name in names if before["options"].get(name) != now["options"].get(name))
+    differences += sorted(each for each in names if before["options"].get(each) != now["options"].get(each))
     if differences:
+        place = without_password(arguments.hpo_storage or str(folder / STORAGE_NAME))
         raise UsageError(
-            f"the search in {arguments.hpo_storage or folder / STORAGE_NAME} was begun with another "
-            f"{', '.join(differences)}: give the same as then to go on, or another --output_dir"
+            f"the search in {place} was begun with another {', '.join(differences)}: give the same as then to go on, "
+            "or another --output_dir"
         )
     return study
 

@@ -224,6 +224,10 @@ def test_truncated_parquet(tmp_path: Path):
         ({"train_file": "a.csv", "validation_split_percentage": 100}, "between 1 and 99"),
         ({"train_file": "a.csv", "encoding": "utf-9"}, "unknown text encoding"),
         ({"train_file": "a.csv", "label_separator": ""}, "--label_separator is empty"),
+        (
+            {"train_file": "a.csv", "task_name": "rte,wnli"},
+            r"one file, and --task_name asks for 2 tasks \(rte, wnli\)",
+        ),
     ],
 )
 def test_options_that_cannot_work(options: dict[str, object], message: str):

@@ -209,6 +209,15 @@ def test_two_folders_share_one_study(tmp_path, monkeypatch):
     assert tried(second)[:3] == tried(first) and len(second.trials) == 5
 
 
+def test_searches_with_names_of_their_own_share_a_database(tmp_path):
+    where = {"hpo_storage": str(tmp_path / "all.db"), "trials": 2}
+    run(tmp_path / "rte", name="rte", fixed={"x": 0}, identity={"rows": 3}, **where)
+    other = run(tmp_path / "wnli", name="wnli", identity={"rows": 4}, **where)
+    assert len(other.trials) == 2 and all(trial.seconds >= 0 and not trial.reason for trial in other.trials)
+    with pytest.raises(UsageError, match="another rows"):
+        run(tmp_path / "rte", name="rte", fixed={"x": 0}, identity={"rows": 4}, **where)
+
+
 def test_a_trial_of_another_process_is_left_alone(tmp_path):
     def objective(values, trial):
         inner = run(tmp_path / "b", trials=2, hpo_storage=str(tmp_path / "all.db"))
