@@ -2,7 +2,8 @@
 
 The spread over seeds (head, order of the data, dropout) is what makes single runs misleading: ten fine-tunings of one
 ELECTRA checkpoint had a standard deviation of 1.3 points of Matthews correlation on CoLA and 1.9 points of accuracy on
-RTE (README of richarddwang/electra_pytorch, table 5). Intervals over seeds say where the mean of many runs of the same recipe lies, on the same examples.
+RTE (README of richarddwang/electra_pytorch, table 5). Intervals over seeds say where the mean of many runs of the same
+recipe lies, on the same examples.
 `bootstrap_interval` says the other thing: how much the score depends on which examples happen to be in the split.
 """
 
