@@ -96,7 +96,7 @@ class SequenceClassification:
         # So that the labels are refused now and not after the tasks before this one.
         decide_labels(
             self.model_args.model_name_or_path,
-            load_config(self.model_args),
+            self.config,
             data.labels,
             data.task.kind,
             training=args.do_train,

@@ -10,17 +10,41 @@ from types import ModuleType
 
 import pytest
 from huggingface_hub import constants
+from tiny_glue import SCRIPT as GLUE_SCRIPT
+from tiny_glue import make_encoder, write_files
 from tiny_script import SCRIPT, TINY, make_documents, run_module
+
+
+def load_script(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 @pytest.fixture(scope="session")
 def script() -> ModuleType:
     """run_pretraining.py as a module."""
-    spec = importlib.util.spec_from_file_location("run_pretraining", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load_script(SCRIPT)
+
+
+@pytest.fixture(scope="session")
+def glue() -> ModuleType:
+    """run_glue.py as a module."""
+    return load_script(GLUE_SCRIPT)
+
+
+@pytest.fixture(scope="session")
+def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A discriminator that run_glue.py can fine-tune; not to be changed."""
+    return make_encoder(tmp_path_factory.mktemp("encoder"))
+
+
+@pytest.fixture(scope="session")
+def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Options that name files for run_glue.py; not to be changed."""
+    return write_files(tmp_path_factory.mktemp("files"))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -5,36 +5,26 @@ from types import ModuleType
 
 import numpy as np
 import pytest
-from tiny_glue import RECIPE, load_script, make_encoder, run_glue, scores, sentences, write_csv, write_files
+from tiny_glue import RECIPE, make_encoder, run_glue, scores, sentences, write_csv
 from tiny_script import assert_explained
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load_script()
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    return write_files(tmp_path_factory.mktemp("files"))
-
-
-@pytest.fixture(scope="module")
-def model(script: ModuleType, files: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def model(glue: ModuleType, files: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Fine-tuned to tell `bad` from `good`."""
     folder = tmp_path_factory.mktemp("models")
     encoder = make_encoder(folder / "encoder")
     options = ("--model_name_or_path", encoder, *files[:4], *RECIPE, "--output_dir", folder / "model")
-    done = run_glue(script, *options)
+    done = run_glue(glue, *options)
     assert done.code == 0, done.stderr
     return folder / "model"
 
 
 @pytest.fixture
-def judge(script: ModuleType, model: Path, tmp_path: Path):
+def judge(glue: ModuleType, model: Path, tmp_path: Path):
     """Run the script on the fine-tuned model."""
     fixed = ("--model_name_or_path", model, *RECIPE, "--output_dir", tmp_path / "out")
-    return lambda *options: run_glue(script, *fixed, *options)
+    return lambda *options: run_glue(glue, *fixed, *options)
 
 
 def test_examples_that_lack_a_label_of_the_model(judge, tmp_path: Path):

@@ -6,22 +6,12 @@ from types import ModuleType
 
 import pytest
 from safetensors.torch import load_file, save_file
-from tiny_glue import RECIPE, load_script, make_encoder, run_glue, sentences, write_csv, write_files
+from tiny_glue import RECIPE, make_encoder, run_glue, sentences, write_csv, write_files
 from tiny_script import Finished, assert_explained
 
 
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load_script()
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_encoder(tmp_path_factory.mktemp("encoder"))
-
-
 @pytest.fixture
-def run(script: ModuleType, encoder: Path, tmp_path: Path):
+def run(glue: ModuleType, encoder: Path, tmp_path: Path):
     """Run the script on these files; the validation file is sound unless it is given."""
 
     def start(
@@ -32,9 +22,7 @@ def run(script: ModuleType, encoder: Path, tmp_path: Path):
         dev = files[3] if validation is None else write_csv(tmp_path / "dev.csv", ("text", "label"), validation)
         model = names.get("model", encoder)
         data = ("--train_file", path, "--validation_file", dev)
-        return run_glue(
-            script, "--model_name_or_path", model, *data, *RECIPE, "--output_dir", tmp_path / "o", *options
-        )
+        return run_glue(glue, "--model_name_or_path", model, *data, *RECIPE, "--output_dir", tmp_path / "o", *options)
 
     return start
 
@@ -67,8 +55,8 @@ def test_empty_texts_are_kept_counted_and_told(run, tmp_path: Path):
     assert any("2" in note and "empty" in note for note in notes), notes
 
 
-def test_a_task_with_a_typo(script: ModuleType, encoder: Path, tmp_path: Path):
-    done = run_glue(script, "--model_name_or_path", encoder, "--task_name", "sts2", "--output_dir", tmp_path / "o")
+def test_a_task_with_a_typo(glue: ModuleType, encoder: Path, tmp_path: Path):
+    done = run_glue(glue, "--model_name_or_path", encoder, "--task_name", "sts2", "--output_dir", tmp_path / "o")
     assert_explained(done, 2, ["'sts2'", "sst2"])
 
 
@@ -90,8 +78,8 @@ def test_a_model_that_is_not_there(run, tmp_path: Path):
     assert_explained(run(SOUND, model=tmp_path / "nowhere"), 1, ["nowhere"])
 
 
-def test_no_data_at_all(script: ModuleType, encoder: Path, tmp_path: Path):
-    done = run_glue(script, "--model_name_or_path", encoder, "--output_dir", tmp_path / "o")
+def test_no_data_at_all(glue: ModuleType, encoder: Path, tmp_path: Path):
+    done = run_glue(glue, "--model_name_or_path", encoder, "--output_dir", tmp_path / "o")
     assert_explained(done, 2, ["--task_name", "--train_file"])
 
 

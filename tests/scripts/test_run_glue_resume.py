@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tiny_glue import RECIPE, load_script, make_encoder, run_glue, scores, sentences, write_csv, write_files
+from tiny_glue import RECIPE, make_encoder, run_glue, scores, sentences, write_csv, write_files
 from tiny_script import Finished, assert_explained
 from transformers import pipeline
 
@@ -19,31 +19,26 @@ RESULTS = "run/seed-7/results.json"
 
 
 @pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load_script()
-
-
-@pytest.fixture(scope="module")
-def finished(script: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(glue: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an encoder, files, and a run of seed 7."""
     folder = tmp_path_factory.mktemp("finished")
     make_encoder(folder / "encoder")
     write_files(folder / "files")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        done = run_glue(script, *OPTIONS)
+        done = run_glue(glue, *OPTIONS)
     assert done.code == 0, done.stderr
     return folder
 
 
 @pytest.fixture
-def go_on(script: ModuleType, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def go_on(glue: ModuleType, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """Run the script again, in a copy of the folder."""
     shutil.copytree(finished, tmp_path / "copy")
     monkeypatch.chdir(tmp_path / "copy")
 
     def start(*options: str) -> Finished:
-        return run_glue(script, *OPTIONS, *options)
+        return run_glue(glue, *OPTIONS, *options)
 
     return start
 

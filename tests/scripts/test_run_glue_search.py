@@ -7,17 +7,12 @@ from types import ModuleType
 
 import pytest
 import yaml
-from tiny_glue import RECIPE, load_script, make_encoder, run_glue, scores, sentences, write_csv, write_files
+from tiny_glue import RECIPE, make_encoder, run_glue, scores, sentences, write_csv, write_files
 from tiny_script import Finished, assert_explained
 
 pytest.importorskip("optuna")
 
 SEARCH = ("--hpo", "optuna", "--hpo_space", '{"learning_rate": {"choices": [1e-6, 1e-2]}}')
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load_script()
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +23,11 @@ def options(tmp_path_factory: pytest.TempPathFactory) -> tuple[str | Path, ...]:
 
 
 @pytest.fixture
-def go(script: ModuleType, options: tuple[str | Path, ...], tmp_path: Path):
+def go(glue: ModuleType, options: tuple[str | Path, ...], tmp_path: Path):
     """Run the script with `tmp_path / "run"` as its output folder."""
 
     def start(*more: str | Path) -> Finished:
-        return run_glue(script, *options, "--seed", "7", "--output_dir", tmp_path / "run", *more)
+        return run_glue(glue, *options, "--seed", "7", "--output_dir", tmp_path / "run", *more)
 
     return start
 
@@ -41,7 +36,7 @@ def space(content: dict) -> tuple[str, ...]:
     return "--hpo", "optuna", "--hpo_space", json.dumps(content)
 
 
-def test_every_file_names_what_the_search_found(go, script: ModuleType, tmp_path: Path):
+def test_every_file_names_what_the_search_found(go, glue: ModuleType, tmp_path: Path):
     done = go(*SEARCH)
     assert done.code == 0, done.stderr
     results = scores(tmp_path / "run", "all_results.json")
@@ -52,7 +47,7 @@ def test_every_file_names_what_the_search_found(go, script: ModuleType, tmp_path
         config = yaml.safe_load((tmp_path / "run" / name).read_text(encoding="utf-8"))
         assert config["learning_rate"] == 0.01 and config["seed"] == 7 and "hpo" not in config
         again = tmp_path / f"again-{name}"
-        done = run_glue(script, "--config", tmp_path / "run" / name, "--use_cpu", "--output_dir", again)
+        done = run_glue(glue, "--config", tmp_path / "run" / name, "--use_cpu", "--output_dir", again)
         assert done.code == 0, done.stderr
         assert scores(again)["eval_loss"]["values"] == results["eval_loss"]["values"]
 
@@ -96,7 +91,7 @@ def test_what_cannot_be_searched_is_refused_before_a_trial(go, tmp_path: Path, c
     assert not (tmp_path / "run" / "hpo").exists()
 
 
-def test_both_orders_of_pairs_can_be_searched(script: ModuleType, tmp_path: Path):
+def test_both_orders_of_pairs_can_be_searched(glue: ModuleType, tmp_path: Path):
     texts = ["was fine", "was dull"]
     rows = [json.dumps({"a": "the film", "b": texts[row % 2], "label": "yn"[row % 2]}) for row in range(20)]
     for name in ("train", "validation"):
@@ -105,7 +100,7 @@ def test_both_orders_of_pairs_can_be_searched(script: ModuleType, tmp_path: Path
     columns = ("--text_column_name", "a", "--text_pair_column_name", "b")
     run = ("--model_name_or_path", make_encoder(tmp_path / "encoder"), *files, *columns, *RECIPE)
     search = space({"double_unordered": {"choices": [False, True]}})
-    done = run_glue(script, *run, *search, "--output_dir", tmp_path / "run", "--hpo_metric", "loss")
+    done = run_glue(glue, *run, *search, "--output_dir", tmp_path / "run", "--hpo_metric", "loss")
     assert done.code == 0, done.stderr
     with (tmp_path / "run" / "hpo_trials.csv").open(encoding="utf-8") as file:
         once, twice = sorted(csv.DictReader(file), key=lambda row: row["double_unordered"])

@@ -17,13 +17,10 @@ from tiny_glue import (
     GOOD,
     RECIPE,
     SCRIPT,
-    load_script,
-    make_encoder,
     run_glue,
     scores,
     sentences,
     write_csv,
-    write_files,
 )
 from tiny_script import assert_explained
 from transformers import Trainer, pipeline
@@ -32,21 +29,6 @@ from electra_hf.errors import TrainingError
 from electra_hf.sharing import upload
 
 NLI = ("entailment", "neutral", "contradiction")
-
-
-@pytest.fixture(scope="module")
-def script() -> ModuleType:
-    return load_script()
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_encoder(tmp_path_factory.mktemp("encoder"))
-
-
-@pytest.fixture(scope="module")
-def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
-    return write_files(tmp_path_factory.mktemp("files"))
 
 
 def pairs(rows: int, seed: int, labels: tuple[str, ...]) -> list[tuple[str, ...]]:
@@ -86,12 +68,12 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(script: ModuleType, encoder: Path, data_dir: Path, tmp_path: Path) -> Callable:
+def run(glue: ModuleType, encoder: Path, data_dir: Path, tmp_path: Path) -> Callable:
     """The script on tasks of `data_dir`, for one epoch, into `out`."""
 
     def start(tasks: str, *options: str | Path):
         given = ("--model_name_or_path", encoder, "--task_name", tasks, "--data_dir", data_dir, *RECIPE)
-        return run_glue(script, *given, "--num_train_epochs", "1", "--output_dir", tmp_path / "out", *options)
+        return run_glue(glue, *given, "--num_train_epochs", "1", "--output_dir", tmp_path / "out", *options)
 
     return start
 
@@ -134,16 +116,16 @@ def test_what_a_later_task_lacks_is_told_before_the_first_is_trained(
 
 
 def test_what_is_finished_is_shown_when_a_later_task_fails(
-    run: Callable, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable, glue: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    finetune = script.finetune
+    finetune = glue.finetune
 
     def fail_on_rte(prepared, *rest):
         if prepared.data.task.name == "rte":
             raise TrainingError("no seed could be trained: the loss is nan")
         return finetune(prepared, *rest)
 
-    monkeypatch.setattr(script, "finetune", fail_on_rte)
+    monkeypatch.setattr(glue, "finetune", fail_on_rte)
     done = run("wnli,rte,pawsx")
     assert done.code == 1
     assert "error: 1 of 3 tasks could not be trained: rte: no seed could be trained" in done.stderr
@@ -152,30 +134,30 @@ def test_what_is_finished_is_shown_when_a_later_task_fails(
         assert (tmp_path / "out" / name).is_file()
 
 
-def test_an_interruption_shows_what_is_finished(run: Callable, script: ModuleType, tmp_path: Path, monkeypatch):
-    finetune = script.finetune
+def test_an_interruption_shows_what_is_finished(run: Callable, glue: ModuleType, tmp_path: Path, monkeypatch):
+    finetune = glue.finetune
 
     def interrupted(prepared, *rest):
         if prepared.data.task.name == "rte":
             raise KeyboardInterrupt
         return finetune(prepared, *rest)
 
-    monkeypatch.setattr(script, "finetune", interrupted)
+    monkeypatch.setattr(glue, "finetune", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run("wnli,rte")
     assert "| wnli |" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
 
 
-def test_the_diagnostic_set_without_labels_is_predicted(script: ModuleType, encoder: Path, data_dir: Path, tmp_path):
+def test_the_diagnostic_set_without_labels_is_predicted(glue: ModuleType, encoder: Path, data_dir: Path, tmp_path):
     header = ("index", "sentence1", "sentence2", "label")
     train = write_csv(tmp_path / "train.csv", header, [*pairs(64, 0, NLI), ("64", "the film", "a plot", "neutral")])
     model, out = tmp_path / "mnli", tmp_path / "out"
     columns = ("--text_column_name", "sentence1", "--text_pair_column_name", "sentence2")
     data = ("--train_file", train, "--validation_file", train, *columns)
-    trained = run_glue(script, "--model_name_or_path", encoder, *data, *RECIPE, "--output_dir", model)
+    trained = run_glue(glue, "--model_name_or_path", encoder, *data, *RECIPE, "--output_dir", model)
     assert trained.code == 0, trained.stderr
     given = ("--model_name_or_path", model, "--task_name", "ax", "--data_dir", data_dir, *RECIPE, "--output_dir", out)
-    done = run_glue(script, *given, "--no_do_train", "--do_predict")
+    done = run_glue(glue, *given, "--no_do_train", "--do_predict")
     assert done.code == 0, done.stderr
     lines = (out / "submission" / "AX.tsv").read_text(encoding="utf-8").splitlines()
     assert len(lines) == 13 and {line.split("\t")[1] for line in lines[1:]} <= set(NLI)
@@ -184,19 +166,19 @@ def test_the_diagnostic_set_without_labels_is_predicted(script: ModuleType, enco
     assert "Nothing was judged" in (out / "results.md").read_text(encoding="utf-8")
 
 
-def test_a_model_remembers_what_its_scores_were_divided_by(script: ModuleType, encoder: Path, tmp_path: Path):
+def test_a_model_remembers_what_its_scores_were_divided_by(glue: ModuleType, encoder: Path, tmp_path: Path):
     header = ("index", "sentence1", "sentence2", "score")
     for split, rows in (("train", 96), ("dev", 24)):
         write_tsv(tmp_path / "STS-B" / f"{split}.tsv", header, pairs(rows, rows, ("5.0", "1.0")))
     model, data = tmp_path / "stsb", ("--task_name", "stsb", "--data_dir", tmp_path, *RECIPE, "--metric", "mse")
-    done = run_glue(script, "--model_name_or_path", encoder, *data, "--output_dir", model)
+    done = run_glue(glue, "--model_name_or_path", encoder, *data, "--output_dir", model)
     assert done.code == 0, done.stderr
     assert "score divided by 5: multiply it by 5" in (model / "README.md").read_text(encoding="utf-8")
     expected = scores(model)["eval_mse"]["median"]
 
     def evaluated(name: str) -> dict:
         out = tmp_path / name
-        again = run_glue(script, "--model_name_or_path", model, *data, "--no_do_train", "--output_dir", out)
+        again = run_glue(glue, "--model_name_or_path", model, *data, "--no_do_train", "--output_dir", out)
         assert again.code == 0, again.stderr
         return scores(out)
 
@@ -210,12 +192,12 @@ def test_a_model_remembers_what_its_scores_were_divided_by(script: ModuleType, e
 
 
 def test_a_metric_that_cannot_judge_the_labels_is_refused_before_training(
-    script: ModuleType, encoder: Path, tmp_path: Path
+    glue: ModuleType, encoder: Path, tmp_path: Path
 ):
     rows = [("the film", label) for label in NLI * 8]
     train = write_csv(tmp_path / "train.csv", ("text", "label"), rows)
     data = ("--train_file", train, "--validation_file", train, "--metric", "f1")
-    done = run_glue(script, "--model_name_or_path", encoder, *data, *RECIPE, "--output_dir", tmp_path / "out")
+    done = run_glue(glue, "--model_name_or_path", encoder, *data, *RECIPE, "--output_dir", tmp_path / "out")
     assert_explained(done, 2, ["f1", "macro_f1"])
     assert not (tmp_path / "out" / "seed-42").exists()
 
@@ -287,10 +269,10 @@ def test_without_training_there_is_nothing_to_push(run: Callable, hub: type[Hub]
     assert not hub.calls
 
 
-def test_two_processes_give_the_files_of_one(script: ModuleType, encoder: Path, files, cache: Path, tmp_path: Path):
+def test_two_processes_give_the_files_of_one(glue: ModuleType, encoder: Path, files, cache: Path, tmp_path: Path):
     """Judged by what is written: torch 2.13 with gloo aborts at exit in a fifth of runs, after all is written."""
     given = ("--model_name_or_path", encoder, *files, *RECIPE, "--do_predict", "--num_seeds", "2")
-    alone = run_glue(script, *given, "--output_dir", tmp_path / "one")
+    alone = run_glue(glue, *given, "--output_dir", tmp_path / "one")
     assert alone.code == 0, alone.stderr
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     halved = ("--per_device_train_batch_size", "8", "--output_dir", tmp_path / "two")

@@ -1,7 +1,6 @@
 """A tiny encoder, texts with a rule that it can learn in a second, and run_glue.py in this process."""
 
 import csv
-import importlib.util
 import json
 import random
 from pathlib import Path
@@ -19,15 +18,6 @@ RECIPE = (
     *("--max_seq_length", "16", "--per_device_train_batch_size", "16", "--num_train_epochs", "4"),
     *("--learning_rate", "1e-2", "--layerwise_lr_decay", "1.0", "--use_cpu", "--disable_tqdm", "true"),
 )
-
-
-def load_script() -> ModuleType:
-    """run_glue.py as a module."""
-    spec = importlib.util.spec_from_file_location("run_glue", SCRIPT)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def run_glue(module: ModuleType, *options: str | Path) -> Finished:
