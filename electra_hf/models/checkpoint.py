@@ -193,7 +193,7 @@ def load_weights(model: "ElectraForReplacedTokenDetection", folder: str | os.Pat
     """Copy a saved folder's weights into a model that is already built and placed."""
     root = Path(folder)
     for half, source in ((model.discriminator, root), (model.generator, root / GENERATOR_FOLDER)):
-        weights = _read_weights(source)
+        weights = read_weights(source)
         try:
             result = half.load_state_dict(weights, strict=False)
         except RuntimeError as error:
@@ -206,7 +206,7 @@ def load_weights(model: "ElectraForReplacedTokenDetection", folder: str | os.Pat
             )
 
 
-def _read_weights(folder: Path) -> dict[str, Tensor]:
+def read_weights(folder: Path) -> dict[str, Tensor]:
     """All weights of one safetensors model, in one file or in shards."""
     single, index = folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME
     try:
