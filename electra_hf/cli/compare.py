@@ -12,7 +12,7 @@ def add_commands(commands: Any) -> None:
     compare = commands.add_parser(
         "compare",
         help="compare fine-tuned models on the same tasks, examples and seeds",
-        description="Compare two or more runs of run_glue.py, paired by seed. The first one is the baseline.",
+        description="Compare runs of run_glue.py or of run_ner.py, paired by seed. The first one is the baseline.",
     )
     compare.add_argument(
         "runs", nargs="+", type=Path, metavar="RUN", help="the output folder of a run: of one task, or of several"

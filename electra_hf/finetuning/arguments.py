@@ -17,8 +17,8 @@ LOSS_REDUCTIONS = ("sum", "mean")
 
 
 @dataclass
-class FinetuneModelArguments:
-    """Which encoder is fine-tuned, and with which head."""
+class EncoderArguments:
+    """Which encoder is fine-tuned."""
 
     model_name_or_path: str = field(
         metadata={"help": "The encoder: a folder of run_pretraining.py, one of its checkpoints, or a Hub id."}
@@ -30,12 +30,11 @@ class FinetuneModelArguments:
         default=False,
         metadata={"help": "Take the sizes of the encoder and draw its weights afresh: what pre-training is worth."},
     )
-    classification_head: str | None = field(
+    config_overrides: str | None = field(
         default=None,
         metadata={
-            "help": "reference (dropout and one dense layer on [CLS]; ELECTRA and ConvBERT) or transformers (that of "
-            "the model's class). Default: reference where it can be.",
-            "choices": ["reference", "transformers"],
+            "help": "Fields of the encoder's config.json to change, as in hidden_dropout_prob=0.1; sizes only with "
+            "--random_initialization."
         },
     )
     attn_implementation: str | None = field(
@@ -45,6 +44,20 @@ class FinetuneModelArguments:
     model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit on the Hub."})
     do_lower_case: bool | None = field(
         default=None, metadata={"help": "Lower-case the text: true or false; only for a bare vocab.txt."}
+    )
+
+
+@dataclass
+class FinetuneModelArguments(EncoderArguments):
+    """Which encoder is fine-tuned, and with which classification head."""
+
+    classification_head: str | None = field(
+        default=None,
+        metadata={
+            "help": "reference (dropout and one dense layer on [CLS]; ELECTRA and ConvBERT) or transformers (that of "
+            "the model's class). Default: reference where it can be.",
+            "choices": ["reference", "transformers"],
+        },
     )
 
 
@@ -147,6 +160,11 @@ class FinetuningArguments(ElectraTrainingArguments):
         ):
             if getattr(self, option) not in choices:
                 raise UsageError(f"--{option} is {getattr(self, option)!r}: choose {' or '.join(choices)}")
+
+    @property
+    def rate_factors(self) -> dict[str, float]:
+        """Beginning of the names of parameters to what their learning rate is multiplied by, besides the decay."""
+        return {}
 
     @property
     def seeds(self) -> list[int]:

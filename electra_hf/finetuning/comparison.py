@@ -24,18 +24,21 @@ def load_run(folder: Path) -> dict[str, dict[str, Any]]:
         folder: Of one task, or with one subfolder for each task.
 
     Raises:
-        CheckpointError: If there are no results, or a file is not what `run_glue.py` writes.
+        CheckpointError: If there are no results, or a file is not what `run_glue.py` and `run_ner.py` write.
     """
     files = [folder / EVAL_FILE] if (folder / EVAL_FILE).is_file() else sorted(folder.glob(f"*/{EVAL_FILE}"))
     if not files:
         raise CheckpointError(
-            f"{folder}: no {EVAL_FILE} in it, nor in a subfolder. Give the output folder of run_glue.py --do_eval"
+            f"{folder}: no {EVAL_FILE} in it, nor in a subfolder. Give the output folder of a run of "
+            "run_glue.py or run_ner.py with --do_eval"
         )
     tasks: dict[str, dict[str, Any]] = {}
     for file in files:
         content = read_json(file)
         if content is None or "seeds" not in content or "task_name" not in content or not known_metrics(content):
-            raise CheckpointError(f"{file}: not results of run_glue.py over seeds. Evaluate that run again")
+            raise CheckpointError(
+                f"{file}: not results of run_glue.py or run_ner.py over seeds. Evaluate that run again"
+            )
         if content["task_name"] in tasks:
             raise CheckpointError(f"{folder}: two of its subfolders hold {content['task_name']}. Give one of them")
         tests = read_json(file.with_name(TEST_FILE)) or {}

@@ -7,7 +7,7 @@ from typing import Any
 
 from electra_hf.corpora.storage import sha256_of
 from electra_hf.finetuning.scores import describe_data
-from electra_hf.finetuning.sequence_classification import SequenceClassification
+from electra_hf.finetuning.task_run import TaskRun
 
 # Options that change where and how a run reports and what is evaluated, not what is trained.
 _OUTWARD = frozenset(
@@ -41,7 +41,7 @@ def inward_options(settings: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def identify(run: SequenceClassification) -> dict[str, str]:
+def identify(run: TaskRun) -> dict[str, str]:
     """The task, the examples of each split, and the model: what options only point to."""
     splits = [name for name in run.data.splits if name != "train"]
     facts = {
@@ -67,7 +67,7 @@ def _digest(places: list[Path]) -> str:
 
 
 def outcome_settings(
-    run: SequenceClassification, settings: Mapping[str, Any], facts: Mapping[str, str], searched: Mapping[str, Any]
+    run: TaskRun, settings: Mapping[str, Any], facts: Mapping[str, str], searched: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Everything that decides the outcome of a seed besides its number: options, decided ones, and `identify`."""
     return {

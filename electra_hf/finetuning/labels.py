@@ -6,6 +6,7 @@ instead, so that a fine-tuned model means the same before and after.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from transformers import PreTrainedConfig
 
@@ -18,6 +19,10 @@ PROBLEM_TYPES: dict[Kind, str] = {
     "regression": "regression",
     "multi_label": "multi_label_classification",
 }
+
+
+# Of a whole text, or of its words.
+LabelKind = Kind | Literal["tags"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +41,13 @@ class LabelDecision:
 
 
 def decide_labels(
-    name: str, config: PreTrainedConfig, labels: Sequence[str], kind: Kind, *, training: bool, any_head: bool = True
+    name: str,
+    config: PreTrainedConfig,
+    labels: Sequence[str],
+    kind: LabelKind,
+    *,
+    training: bool,
+    any_head: bool = True,
 ) -> LabelDecision:
     """Whether the head of a checkpoint goes with the labels of the data, and in which order they are.
 
@@ -51,12 +62,14 @@ def decide_labels(
     Raises:
         CheckpointError: If the model is to be evaluated only, and has no head for these labels.
     """
-    classifies = any(str(item).endswith("ForSequenceClassification") for item in config.architectures or ())
+    ending = "ForTokenClassification" if kind == "tags" else "ForSequenceClassification"
+    classifies = any(str(item).endswith(ending) for item in config.architectures or ())
     if not (any_head and classifies):
         if training:
             return LabelDecision(tuple(labels), kept=False)
         raise CheckpointError(
-            f"{name} has no classification head, so there is nothing to evaluate: fine-tune it first (--do_train)"
+            f"{name} has no {'tagging' if kind == 'tags' else 'classification'} head, so there is nothing to "
+            "evaluate: fine-tune it first (--do_train)"
         )
     own = tuple(str(label) for _, label in sorted((config.id2label or {}).items()))
     if _is_for(config, own, kind):
@@ -85,8 +98,10 @@ def decide_labels(
     )
 
 
-def _is_for(config: PreTrainedConfig, own: Sequence[str], kind: Kind) -> bool:
+def _is_for(config: PreTrainedConfig, own: Sequence[str], kind: LabelKind) -> bool:
     """Whether the outputs mean the same kind of thing; models that do not say it are told by their number."""
+    if kind == "tags":
+        return True
     if config.problem_type is not None and config.problem_type != PROBLEM_TYPES[kind]:
         return False
     return (len(own) == 1) == (kind == "regression")

@@ -1,23 +1,10 @@
-"""An encoder with a classification head: loaded whole or not at all, its labels those of the data.
+"""An encoder with a classification head: loaded whole or not at all, its labels those of the data."""
 
-transformers fills weights that it did not find with noise and prints a report. Here every missing weight outside a new
-head is an error.
-"""
-
-import logging
-import pickle
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, cast
 
-import torch
-from safetensors import SafetensorError
-from torch import nn
 from transformers import (
-    AutoConfig,
     AutoModelForSequenceClassification,
     PreTrainedConfig,
     PreTrainedModel,
@@ -25,27 +12,16 @@ from transformers import (
     set_seed,
 )
 
-from electra_hf.errors import CheckpointError, TokenizerError, UsageError
-from electra_hf.finetuning.arguments import FinetuneModelArguments
+from electra_hf.errors import TokenizerError, UsageError
+from electra_hf.finetuning.arguments import EncoderArguments, FinetuneModelArguments
 from electra_hf.finetuning.labels import PROBLEM_TYPES, decide_labels, label_order
 from electra_hf.finetuning.tasks.task import Kind
-from electra_hf.models.initialization import initialize_as_reference
+from electra_hf.finetuning.weights import build_model, describe_missing, load_config, load_model, redraw_head
 from electra_hf.models.sequence_classification import REFERENCE_CLASSES, check_outputs, recover_head
 from electra_hf.tokens.tokenizers import load_tokenizer
 
-# Heads of pre-training and of other tasks, and buffers that old versions of transformers saved.
-_OTHER_HEADS = re.compile(
-    r"(discriminator_predictions|generator_predictions|generator_lm_head|cls|lm_head|lm_predictions|mask_predictions"
-    r"|vocab_(transform|layer_norm|projector)|head|decoder|pooler|classifier|pre_classifier|qa_outputs)\."
-    r"|(.*\.)?(pooler\..*|position_ids|token_type_ids)$"
-)
-# What google drew from a truncated normal; other architectures are drawn as transformers draws them.
-_REFERENCE_INITIALIZED = ("electra", "convbert", "bert")
 # In config.json of a regression: its outputs times this are scores.
 SCORE_SCALE = "score_scale"
-_LOADING_ERRORS = (
-    OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, pickle.UnpicklingError, EOFError
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -65,22 +41,7 @@ class LoadedClassifier:
     notes: tuple[str, ...] = field(default=())
 
 
-def load_config(model_args: FinetuneModelArguments) -> PreTrainedConfig:
-    """The configuration of the encoder, without its weights.
-
-    Raises:
-        CheckpointError: If it is not there, or not readable.
-    """
-    name = model_args.model_name_or_path
-    try:
-        return AutoConfig.from_pretrained(
-            name, cache_dir=model_args.cache_dir, revision=model_args.model_revision, trust_remote_code=False
-        )
-    except _LOADING_ERRORS as error:
-        raise _cannot_load(name, error) from error
-
-
-def load_finetuning_tokenizer(model_args: FinetuneModelArguments) -> PreTrainedTokenizerBase:
+def load_finetuning_tokenizer(model_args: EncoderArguments) -> PreTrainedTokenizerBase:
     """The tokenizer that was named, or the model's own.
 
     Raises:
@@ -182,18 +143,18 @@ def load_classifier(
 
     set_seed(seed)
     if model_args.random_initialization:
-        model = _build(model_args, config)
+        model = build_model(AutoModelForSequenceClassification, model_args, config)
     else:
-        model, missing = _load(model_args, config, keep_head=decided.kept)
+        model, missing = load_model(AutoModelForSequenceClassification, model_args, config, keep_head=decided.kept)
         if decided.kept:
             if reference and recover_head(model) is None:
                 notes.append("its classification head is that of transformers, and stays so")
                 reference = False
         else:
-            notes += _describe_missing(model, missing)
+            notes += describe_missing(model, missing)
             set_seed(seed)
             if not reference:
-                _redraw_head(model, missing)
+                redraw_head(model, missing)
     if reference:
         model = REFERENCE_CLASSES[config.model_type].from_plain(cast(Any, model), fresh_head=not decided.kept)
     return LoadedClassifier(
@@ -204,9 +165,6 @@ def load_classifier(
     )
 
 
-# Weights
-
-
 def _wants_reference(model_args: FinetuneModelArguments, config: PreTrainedConfig) -> bool:
     possible = config.model_type in REFERENCE_CLASSES
     if model_args.classification_head == "reference" and not possible:
@@ -215,111 +173,3 @@ def _wants_reference(model_args: FinetuneModelArguments, config: PreTrainedConfi
             f"is a {config.model_type} model: use --classification_head transformers"
         )
     return possible and model_args.classification_head != "transformers"
-
-
-def _build(model_args: FinetuneModelArguments, config: PreTrainedConfig) -> PreTrainedModel:
-    """The same architecture with fresh weights."""
-    kwargs = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
-    try:
-        model = AutoModelForSequenceClassification.from_config(config, dtype=torch.float32, **kwargs)
-    except (ValueError, ImportError) as error:
-        raise _cannot_load(model_args.model_name_or_path, error) from error
-    if config.model_type in _REFERENCE_INITIALIZED:
-        initialize_as_reference(model.base_model)
-    return model
-
-
-def _load(
-    model_args: FinetuneModelArguments, config: PreTrainedConfig, *, keep_head: bool
-) -> tuple[PreTrainedModel, set[str]]:
-    """A plain model, and the names of the weights that the checkpoint does not have for it."""
-    name = model_args.model_name_or_path
-    kwargs = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
-    try:
-        with _without_report():
-            model, info = AutoModelForSequenceClassification.from_pretrained(
-                name,
-                config=config,
-                dtype=torch.float32,
-                cache_dir=model_args.cache_dir,
-                revision=model_args.model_revision,
-                trust_remote_code=False,
-                ignore_mismatched_sizes=True,  # found below, and said in words
-                output_loading_info=True,
-                **kwargs,
-            )
-    except _LOADING_ERRORS as error:
-        raise _cannot_load(name, error) from error
-    encoder, pooler = f"{model.base_model_prefix}.", f"{model.base_model_prefix}.pooler."
-    missing = set(info["missing_keys"])
-    mismatched = {item[0]: item[1:] for item in info["mismatched_keys"]}
-    lost = [key for key in missing if keep_head or (key.startswith(encoder) and not key.startswith(pooler))]
-    misshapen = [
-        f"{key} {' instead of '.join(str(tuple(shape)) for shape in shapes)}"
-        for key, shapes in mismatched.items()
-        if keep_head or key.startswith(encoder)
-    ]
-    foreign = [key for key in info["unexpected_keys"] if not _OTHER_HEADS.match(key)]
-    problems = {"missing": lost, "of another shape": misshapen, "not in this architecture": foreign}
-    if any(problems.values()):
-        said = "; ".join(
-            f"{len(keys)} {kind} ({', '.join(sorted(keys)[:3])})" for kind, keys in problems.items() if keys
-        )
-        raise CheckpointError(
-            f"{name} does not hold the weights of a whole {config.model_type} encoder: {said}; the scores would be "
-            "those of noise. Is config.json that of these weights?"
-        )
-    return model, missing | set(mismatched)
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Leave out transformers' table of missing weights, which also appears where all is as it should be."""
-    # A filter and not a level, which transformers would take for a wish to check the sharding.
-    reporter = logging.getLogger("transformers.modeling_utils")
-    reporter.addFilter(_is_no_report)
-    try:
-        yield
-    finally:
-        reporter.removeFilter(_is_no_report)
-
-
-def _is_no_report(record: logging.LogRecord) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
-
-
-def _describe_missing(model: PreTrainedModel, missing: set[str]) -> list[str]:
-    pooler = f"{model.base_model_prefix}.pooler."
-    if any(key.startswith(pooler) for key in missing):
-        return ["it was saved without a pooler, so that is new too"]
-    return []
-
-
-def _redraw_head(model: PreTrainedModel, missing: set[str]) -> None:
-    """Draw what is new again, from the generator as it is now, and the outputs that belong to other labels."""
-    new = missing | {name for name, _ in model.named_parameters() if name.startswith("classifier.")}
-    for prefix, module in model.named_modules():
-        if any(f"{prefix}.{name}" in new for name, _ in module.named_parameters(recurse=False)):
-            for parameter in module.parameters(recurse=False):
-                parameter._is_hf_initialized = False  # type: ignore[attr-defined]
-            _initialize(model, module)
-
-
-@torch.no_grad()
-def _initialize(model: PreTrainedModel, module: nn.Module) -> None:
-    model._init_weights(module)
-
-
-def _cannot_load(name: str, error: BaseException) -> CheckpointError:
-    if Path(name).is_dir():
-        hint = "save or copy the folder again: it is incomplete or damaged"
-    elif Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1:
-        return CheckpointError(f"cannot load the model {name}: there is no such folder; check the spelling")
-    else:
-        hint = (
-            "give a folder with config.json and model.safetensors, or a name on the Hub (check the spelling and the "
-            "network, or download it first with `hf download`)"
-        )
-    lines = str(error).strip().splitlines()
-    reason = lines[0].rstrip(".") if lines else type(error).__name__
-    return CheckpointError(f"cannot load the model {name}: {reason}; {hint}")

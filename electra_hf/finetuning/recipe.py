@@ -34,7 +34,7 @@ _FIRST_LAYER = re.compile(r"encoder\.conv\.")
 # ModernBERT normalises the output of the last layer.
 _LAST_LAYER = re.compile(r"final_norm\.")
 # Poolers, ModernBERT's and DistilBERT's first dense layer are used by the head only.
-_HEAD = re.compile(r"(classifier|pooler|pre_classifier|head)\.")
+_HEAD = re.compile(r"(classifier|pooler|pre_classifier|head|crf)\.")
 # What wrappers put in front of a name.
 _WRAPPERS = re.compile(r"\b(module|_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 
@@ -142,7 +142,7 @@ def layerwise_factors(model: nn.Module, decay: float, mode: str = "paper") -> di
 
 
 def split_groups(groups: Iterable[Mapping[str, Any]], factors: Mapping[nn.Parameter, float]) -> list[dict[str, Any]]:
-    """Parameter groups with one learning rate each, the highest first.
+    """Parameter groups with one learning rate each, the head's first, then the highest.
 
     Args:
         groups: Groups of an optimiser; what else they hold (weight decay, moments) is kept.
@@ -165,7 +165,8 @@ def split_groups(groups: Iterable[Mapping[str, Any]], factors: Mapping[nn.Parame
             split[number, factor]["params"].append(parameter)
     if sum(len(group["params"]) for group in split.values()) != len(factors):
         raise _foreign_groups()
-    return sorted(split.values(), key=lambda group: -group["lr"])
+    in_order = sorted(split.items(), key=lambda item: (item[0][1] != 1, -item[1]["lr"]))
+    return [group for _, group in in_order]
 
 
 def _foreign_groups() -> UsageError:

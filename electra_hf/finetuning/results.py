@@ -13,7 +13,7 @@ import numpy as np
 from electra_hf.corpora.storage import fingerprint, publish, read_json, sha256_of, to_json
 from electra_hf.errors import UsageError
 
-RESULTS_FILE, LOGITS_FILE, STARTED_FILE = "results.json", "logits.npz", "settings.json"
+RESULTS_FILE, OUTPUTS_FILE, STARTED_FILE = "results.json", "outputs.npz", "settings.json"
 WEIGHTS_FILE = "weights_seed.json"  # beside the weights of the best seed
 
 
@@ -24,7 +24,9 @@ class SeedResult:
     Attributes:
         seed: Seed of the head, the order of the data and dropout.
         metrics: Split to metric to value, such as `{"validation": {"accuracy": 0.91, "loss": 0.3}}`.
-        logits: Split to fp32 array (examples, outputs), in the order of the data; of unlabelled splits too.
+        outputs: Split to array, in the order of the data; of unlabelled splits too. Texts that get a label: fp32
+            (examples, outputs), the logits. Tagging: int16 (units,), the predicted tags of all texts, one after the
+            other.
         train: Numbers of the training itself: `runtime` (seconds), `loss`, `steps`, `epochs`.
         findings: Warnings in words: constant predictions, divergence.
         notes: What was noticed while texts were encoded and the model was loaded.
@@ -32,7 +34,7 @@ class SeedResult:
 
     seed: int
     metrics: dict[str, dict[str, float]]
-    logits: dict[str, np.ndarray]
+    outputs: dict[str, np.ndarray]
     train: dict[str, float] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -43,13 +45,13 @@ def save_seed_result(result: SeedResult, folder: Path, settings: dict[str, Any])
 
     Args:
         result: What the seed gave.
-        folder: Its own folder, made if need be; gets `logits.npz` and then `results.json`, which vouches for it.
+        folder: Its own folder, made if need be; gets `outputs.npz` and then `results.json`, which vouches for it.
         settings: JSON values that decide the outcome: model, data, recipe. `load_seed_result` asks for the same.
     """
     folder.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **result.logits)
-    publish(folder / LOGITS_FILE, buffer.getvalue())
+    np.savez(buffer, allow_pickle=False, **result.outputs)
+    publish(folder / OUTPUTS_FILE, buffer.getvalue())
     content = {
         "seed": result.seed,
         "metrics": {split: _to_null(values) for split, values in result.metrics.items()},
@@ -57,7 +59,7 @@ def save_seed_result(result: SeedResult, folder: Path, settings: dict[str, Any])
         "findings": result.findings,
         "notes": result.notes,
         "settings": settings,
-        "logits_sha256": sha256_of(folder / LOGITS_FILE),
+        "outputs_sha256": sha256_of(folder / OUTPUTS_FILE),
     }
     publish(folder / RESULTS_FILE, to_json(content))
 
@@ -75,17 +77,17 @@ def load_seed_result(folder: Path, settings: dict[str, Any], searched: Collectio
         UsageError: If the seed was finished with other settings; the message names them.
     """
     content = read_json(folder / RESULTS_FILE)
-    logits_file = folder / LOGITS_FILE
-    if content is None or not logits_file.is_file() or content.get("logits_sha256") != sha256_of(logits_file):
+    outputs_file = folder / OUTPUTS_FILE
+    if content is None or not outputs_file.is_file() or content.get("outputs_sha256") != sha256_of(outputs_file):
         return None
     if not _same_settings(content["settings"], settings, searched, f"{folder}: finished"):
         return None
-    with np.load(logits_file, allow_pickle=False) as arrays:
-        logits = {split: arrays[split] for split in arrays.files}
+    with np.load(outputs_file, allow_pickle=False) as arrays:
+        outputs = {split: arrays[split] for split in arrays.files}
     return SeedResult(
         seed=content["seed"],
         metrics={split: _from_null(values) for split, values in content["metrics"].items()},
-        logits=logits,
+        outputs=outputs,
         train=_from_null(content["train"]),
         findings=content["findings"],
         notes=content["notes"],

@@ -1,23 +1,21 @@
 """A run from the data to the files: one task, all its seeds, what is written and what a person sees."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from electra_hf.errors import CheckpointError, UsageError
-from electra_hf.finetuning.arguments import FinetuneModelArguments, FinetuningArguments
+from electra_hf.finetuning.arguments import EncoderArguments, FinetuningArguments
 from electra_hf.finetuning.identity import identify, outcome_settings
-from electra_hf.finetuning.results import RESULTS_FILE, SeedResult
-from electra_hf.finetuning.scores import Scores, aggregate, ensemble_logits, save_scores
+from electra_hf.finetuning.results import RESULTS_FILE
+from electra_hf.finetuning.scores import Scores, aggregate, save_scores
 from electra_hf.finetuning.seeds import run_seeds
-from electra_hf.finetuning.sequence_classification import SequenceClassification
-from electra_hf.finetuning.submission import write_predictions
-from electra_hf.finetuning.tasks import TaskArguments, load_task
-from electra_hf.finetuning.tasks.task import Kind
+from electra_hf.finetuning.task_run import TaskRun
 from electra_hf.finetuning.tuning import check_search, searched_options, tune
 from electra_hf.parser import write_config
 from electra_hf.training.checkpoints import claim_output_dir
@@ -38,9 +36,8 @@ class FinishedTask:
         scores: What `eval_results.json` and its companions hold.
         best_seed: The seed whose weights are in the folder; None if nothing was trained.
         selected: It is the best of several on the validation split; otherwise the first, or the only one.
-        labels: Names of the labels.
-        pairs: An example is two texts.
-        kind: What a label is.
+        model_facts: About the model, for its card (`TaskRun.model_facts`).
+        details: For tables and pages of this kind of task (`TaskRun.details`).
         files: What was written, relative to the folder, besides the model and the folders of the seeds.
         command: Repeats the run; after a search, with what it found and without the search.
     """
@@ -50,27 +47,24 @@ class FinishedTask:
     scores: Scores
     best_seed: int | None
     selected: bool
-    labels: tuple[str, ...]
-    pairs: bool
-    kind: Kind
+    model_facts: Mapping[str, Any]
+    details: Mapping[str, Any]
     files: tuple[str, ...]
     command: str
 
 
 def prepare(
-    name: str | None,
-    model_args: FinetuneModelArguments,
-    task_args: TaskArguments,
+    build: Callable[[], TaskRun],
+    model_args: EncoderArguments,
     args: FinetuningArguments,
     search_args: SearchArguments,
     folder: Path,
-) -> SequenceClassification:
+) -> TaskRun:
     """Read a task and check what can be checked before anything is trained; nothing is written.
 
     Args:
-        name: A task's name, or None for a data set of one's own.
+        build: Reads the data, the configuration and the tokenizer.
         model_args: Encoder, tokenizer and head.
-        task_args: The data.
         args: The recipe.
         search_args: Whether its settings are searched for first.
         folder: Where the results will be.
@@ -83,15 +77,14 @@ def prepare(
     """
     _check_folder(folder, model_args, args)
     with args.main_process_first(desc="reading the task"):
-        data = load_task(name, task_args, cache_dir=model_args.cache_dir, needs_train=args.do_train)
-    run = SequenceClassification(data, model_args, task_args, args)
+        run = build()
     if search_args.hpo != "none":
         check_search(run, search_args)
     return run
 
 
 def finetune(
-    run: SequenceClassification,
+    run: TaskRun,
     search_args: SearchArguments,
     folder: Path,
     settings: Mapping[str, Any],
@@ -143,14 +136,14 @@ def finetune(
         model=run.model_args.model_name_or_path,
         command=command,
         notes=(*run.notes, *search_notes, *failures),
-        user_metrics=run.user_metrics,
         settings={**effective, **({"examples_per_step": run.examples_per_step} if run.args.do_train else {})},
+        judge_together=partial(run.judge_together, results),
     )
     files: list[Path] = []
     if run.args.should_save:
         files = save_scores(scores, folder)
         if run.args.do_predict:
-            files += _write_predictions(run, results, folder)
+            files += run.write_predictions(results, best_seed, folder)
         # What the search found, and no search.
         once = {name: value for name, value in effective.items() if not (best_values and name.startswith("hpo"))}
         once.pop("resume_from_checkpoint", None)
@@ -162,15 +155,14 @@ def finetune(
         scores=scores,
         best_seed=best_seed,
         selected=len(results) > 1 and run.selection_split in results[0].metrics,
-        labels=run.data.labels,
-        pairs=run.pairs,
-        kind=run.data.task.kind,
+        model_facts=run.model_facts,
+        details=run.details(results, best_seed),
         files=tuple(str(path.relative_to(folder)) for path in files),
-        command=f"python run_glue.py --config {CONFIG_FILE}" if best_values else command,
+        command=f"python {run.args.script} --config {CONFIG_FILE}" if best_values else command,
     )
 
 
-def _check_folder(folder: Path, model_args: FinetuneModelArguments, args: FinetuningArguments) -> None:
+def _check_folder(folder: Path, model_args: EncoderArguments, args: FinetuningArguments) -> None:
     model = Path(model_args.model_name_or_path)
     if model.is_dir() and folder.is_dir() and model.samefile(folder):
         raise UsageError(
@@ -192,19 +184,7 @@ def _check_folder(folder: Path, model_args: FinetuneModelArguments, args: Finetu
         )
 
 
-def _write_predictions(run: SequenceClassification, results: Sequence[SeedResult], folder: Path) -> list[Path]:
-    """The predictions of a single seed, or of all together."""
-    data = run.data
-    written = []
-    for split in results[0].logits:
-        if split.startswith("validation"):
-            continue
-        logits = ensemble_logits(results, split, data.task.kind) if len(results) > 1 else results[0].logits[split]
-        written += write_predictions(folder, data.task, split, logits, data.splits[split]["idx"], data.labels)
-    return written
-
-
-def _introduce(run: SequenceClassification, console: Console) -> None:
+def _introduce(run: TaskRun, console: Console) -> None:
     data, model_args = run.data, run.model_args
     rows = ", ".join(f"{name} {len(split):,}" for name, split in data.splits.items())
     console.print(f"[bold]{data.task.name}[/bold]  {rows}", highlight=False)

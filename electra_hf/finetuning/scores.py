@@ -1,4 +1,4 @@
-"""The seeds of a task as one result: the files that `run_glue.py` leaves, the ensemble, and the GLUE average.
+"""The seeds of a task as one result: the files that `run_glue.py` and `run_ner.py` leave, and the GLUE average.
 
 Files are named as in transformers' examples: `eval_results.json` holds the splits that may select models, under keys
 such as `eval_accuracy` (MNLI's mismatched ones end in `_mm`), `test_results.json` the labelled test splits, which
@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -22,19 +22,15 @@ from datasets import Dataset
 
 from electra_hf import __version__
 from electra_hf.corpora.storage import publish, to_json
-from electra_hf.finetuning.metrics import (
-    LOWER_IS_BETTER,
-    UserMetric,
-    compute_metrics,
-    decode,
-    probabilities,
-)
+from electra_hf.finetuning.metrics import LOWER_IS_BETTER
 from electra_hf.finetuning.results import SeedResult
-from electra_hf.finetuning.statistics import bootstrap_interval, summarize
-from electra_hf.finetuning.tasks.task import Kind, TaskData
+from electra_hf.finetuning.statistics import summarize
+from electra_hf.finetuning.tagging.data import TaggingData
+from electra_hf.finetuning.tasks.task import TaskData
 
 EVAL_FILE, TEST_FILE, TRAIN_FILE, ALL_FILE = (f"{part}_results.json" for part in ("eval", "test", "train", "all"))
 GLUE_FILE = "glue_results.json"
+_DATA_COLUMNS = ("text", "text_pair", "label", "starts", "ends", "tags", "idx")
 _PLAIN_SPLITS = ("validation", "validation_matched", "test", "test_matched")
 
 # How GLUE scores a task: the mean of these; the nine tasks have equal weight (GLUE paper, section 3.4). MNLI counts
@@ -96,25 +92,25 @@ def metric_key(split: str, metric: str) -> str:
 
 
 def aggregate(
-    data: TaskData,
+    data: TaskData | TaggingData,
     results: Sequence[SeedResult],
     *,
     model: str,
     command: str = "",
     notes: Sequence[str] = (),
-    user_metrics: Mapping[str, UserMetric] | None = None,
     settings: Mapping[str, Any] | None = None,
+    judge_together: Callable[[str], Mapping[str, Mapping[str, Any]]] | None = None,
 ) -> Scores:
     """Put the seeds of a task together.
 
     Args:
-        data: The task and its examples; the labels judge the ensemble.
-        results: One or more seeds. The columns of their logits are in the order of `data.labels`.
+        data: The task and its examples.
+        results: One or more seeds.
         model: What was fine-tuned, as the user named it.
         command: The command line, for the record.
         notes: Added to the notes of the data.
-        user_metrics: As they were given to `compute_metrics`, for the ensemble.
         settings: More JSON values for the record.
+        judge_together: More about a labelled split (`TaskRun.judge_together`): an ensemble, intervals.
 
     Returns:
         For each metric of each labelled split that the seeds have scores for, a `statistics.Summary`: `{"median",
@@ -146,16 +142,9 @@ def aggregate(
             if chosen is not None and not split.startswith("validation"):
                 summary["selected"] = values[chosen]
             content[metric_key(split, metric)] = summary
-        labels = data.splits[split]["label"][:]
-        if len(results) > 1:
-            ensemble = compute_metrics(task, ensemble_logits(results, split, task.kind), labels, user_metrics)
-            for metric, value in ensemble.items():
-                content.setdefault("ensemble", {})[metric_key(split, metric)] = value
-        else:
-            predictions = decode(results[0].logits[split], task.kind, task.score_scale)
-            for metric in task.metrics:
-                interval = bootstrap_interval(metric, predictions, np.asarray(labels))
-                content.setdefault("bootstrap", {})[metric_key(split, metric)] = list(interval)
+        for kind, values in (judge_together(split) if judge_together else {}).items():
+            for metric, value in values.items():
+                content.setdefault(kind, {})[metric_key(split, metric)] = value
     train: dict[str, Any] = {"train_samples": len(data.splits["train"])} if "train" in data.splits else {}
     for name in results[0].train:
         train[f"train_{name}"] = dataclasses.asdict(
@@ -166,12 +155,12 @@ def aggregate(
     return Scores(*(_without_nan(content) for content in contents))
 
 
-def _judged(data: TaskData, results: Sequence[SeedResult]) -> list[str]:
+def _judged(data: TaskData | TaggingData, results: Sequence[SeedResult]) -> list[str]:
     """Labelled splits that the seeds have scores for: a test split may wait for --do_predict."""
     return [split for split in data.evaluated if split in results[0].metrics]
 
 
-def _best_on_validation(data: TaskData, results: Sequence[SeedResult]) -> int | None:
+def _best_on_validation(data: TaskData | TaggingData, results: Sequence[SeedResult]) -> int | None:
     """Place of the seed that the first metric of the first validation split would select."""
     split = next((name for name in _judged(data, results) if name.startswith("validation")), None)
     if split is None:
@@ -183,22 +172,7 @@ def _best_on_validation(data: TaskData, results: Sequence[SeedResult]) -> int | 
     return int(np.argmin(values) if metric in LOWER_IS_BETTER else np.argmax(values))
 
 
-def ensemble_logits(results: Sequence[SeedResult], split: str, kind: Kind) -> np.ndarray:
-    """Outputs of the seeds together, for `metrics.decode`: (examples, outputs), float64.
-
-    Classes: the logarithm of the mean probabilities; multi-label: the log-odds of the mean probabilities; regression:
-    the mean score.
-    """
-    outputs = [result.logits[split] for result in results]
-    if kind == "regression":
-        return np.mean([np.asarray(logits, dtype=np.float64) for logits in outputs], axis=0)
-    mean = np.mean([probabilities(logits, kind) for logits in outputs], axis=0)
-    smallest = np.finfo(np.float64).tiny
-    logarithm = np.log(np.maximum(mean, smallest))
-    return logarithm - np.log(np.maximum(1 - mean, smallest)) if kind == "multi_label" else logarithm
-
-
-def describe_data(data: TaskData, judged: Sequence[str]) -> dict[str, dict[str, Any]]:
+def describe_data(data: TaskData | TaggingData, judged: Sequence[str]) -> dict[str, dict[str, Any]]:
     """Rows and SHA-256 of the texts, labels and ids of `train` and of each judged split: what runs must share."""
     names = [*(["train"] if "train" in data.splits else []), *judged]
     return {name: {"rows": len(data.splits[name]), "sha256": _digest(data.splits[name])} for name in names}
@@ -206,7 +180,7 @@ def describe_data(data: TaskData, judged: Sequence[str]) -> dict[str, dict[str, 
 
 def _digest(split: Dataset) -> str:
     digest = hashlib.sha256()
-    columns = [name for name in ("text", "text_pair", "label", "idx") if name in split.column_names]
+    columns = [name for name in _DATA_COLUMNS if name in split.column_names]
     for batch in split.select_columns(columns).iter(batch_size=1000):
         digest.update(json.dumps([batch[name] for name in columns]).encode())  # type: ignore[index]
     return digest.hexdigest()

@@ -22,7 +22,7 @@ from electra_hf.finetuning.results import (
     seed_of_weights,
     was_started_with,
 )
-from electra_hf.finetuning.sequence_classification import SequenceClassification
+from electra_hf.finetuning.task_run import TaskRun
 from electra_hf.training.checkpoints import resolve_resume
 from electra_hf.training.progress import format_seconds
 
@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 
 
 def run_seeds(
-    run: SequenceClassification, folder: Path, identity: dict[str, Any], searched: Collection[str], console: Console
+    run: TaskRun, folder: Path, identity: dict[str, Any], searched: Collection[str], console: Console
 ) -> tuple[list[SeedResult], int | None, list[str]]:
     """Train and judge all seeds, or those that are not finished yet.
 
@@ -55,7 +55,7 @@ def run_seeds(
 class _Seeds:
     def __init__(
         self,
-        run: SequenceClassification,
+        run: TaskRun,
         folder: Path,
         identity: dict[str, Any],
         searched: Collection[str],
@@ -142,7 +142,7 @@ class _Seeds:
         complete = dataclasses.replace(
             result,
             metrics={**result.metrics, **found.metrics},
-            logits={**result.logits, **found.logits},
+            outputs={**result.outputs, **found.outputs},
             findings=[*result.findings, *(finding for finding in found.findings if finding not in result.findings)],
             notes=found.notes,
         )
@@ -155,7 +155,7 @@ class _Seeds:
         return self.folder / f"seed-{seed}"
 
     def _is_complete(self, result: SeedResult) -> bool:
-        return set(self.run.wanted_splits) <= result.logits.keys()
+        return set(self.run.wanted_splits) <= result.outputs.keys()
 
     def _wanted(self, result: SeedResult) -> SeedResult:
         """Without the splits that only an earlier call asked for."""
@@ -163,7 +163,7 @@ class _Seeds:
         return dataclasses.replace(
             result,
             metrics={split: values for split, values in result.metrics.items() if split in wanted},
-            logits={split: values for split, values in result.logits.items() if split in wanted},
+            outputs={split: values for split, values in result.outputs.items() if split in wanted},
         )
 
     def _best(self) -> int | None:

@@ -12,8 +12,9 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `training_step`, `log`: the mean is logged whatever is differentiated, and a loss that is no number ends the run.
 """
 
+import re
 import time
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Callable, Iterator, Mapping, Sized
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -159,17 +160,27 @@ class FinetuningTrainer(ElectraTrainer):
         """The loss of a batch: in training its part of the whole step's, in evaluation its own mean."""
         inputs = dict(inputs)
         labels = inputs.pop("labels")
-        outputs = model(**inputs)
-        smoothing = self.args.label_smoothing_factor if model.training else 0.0
-        loss = summed_loss(outputs["logits"], labels, self.problem_type, smoothing)
-        if not model.training or num_items_in_batch is None:
-            loss = loss / count_labels(labels)
+        whole_step = model.training and num_items_in_batch is not None
+        divisor: Any = num_items_in_batch if whole_step else count_labels(labels)
+        if whole_step and self.args.loss_reduction == "sum":
+            divisor = 1
+        if self._own_loss is not None:
+            # Inside the model: data parallelism looks for the gradients of what `forward` has used.
+            outputs = model(**inputs, labels=labels, num_items_in_batch=divisor)
+            loss = outputs["loss"]
         else:
+            outputs = model(**inputs)
+            smoothing = self.args.label_smoothing_factor if model.training else 0.0
+            loss = summed_loss(outputs["logits"], labels, self.problem_type, smoothing) / divisor
+        if whole_step:
             # Data parallelism averages the gradients of the processes, where they are to be added.
             loss = loss * self.accelerator.num_processes
-            if self.args.loss_reduction == "mean":
-                loss = loss / num_items_in_batch
         return (loss, outputs) if return_outputs else loss
+
+    @property
+    def _own_loss(self) -> Callable[[Tensor, Tensor], Tensor] | None:
+        """The loss of a model that is not a sum over labels taken one by one, such as that of a CRF."""
+        return getattr(self.accelerator.unwrap_model(self.model), "summed_loss", None)
 
     def training_step(
         self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Tensor | int | None = None
@@ -209,10 +220,21 @@ class FinetuningTrainer(ElectraTrainer):
         """Evaluate; the loss is that of all labels at once wherever the outputs are kept."""
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         if isinstance(output.predictions, np.ndarray) and isinstance(output.label_ids, np.ndarray):
-            labels = torch.from_numpy(output.label_ids)
-            loss = summed_loss(torch.from_numpy(output.predictions), labels, self.problem_type) / count_labels(labels)
-            cast(dict, output.metrics)[f"{metric_key_prefix}_loss"] = loss.item()
+            loss = self._mean_loss(torch.from_numpy(output.predictions), torch.from_numpy(output.label_ids))
+            cast(dict, output.metrics)[f"{metric_key_prefix}_loss"] = loss
         return output
+
+    @torch.no_grad()
+    def _mean_loss(self, logits: Tensor, labels: Tensor) -> float:
+        """Over all labels of an evaluation."""
+        own_loss = self._own_loss
+        if own_loss is None:
+            total = summed_loss(logits, labels, self.problem_type)
+        else:
+            device, size = self.args.device, self.args.eval_batch_size
+            batches = zip(logits.split(size), labels.split(size), strict=True)
+            total = torch.stack([own_loss(some.to(device), its.to(device)) for some, its in batches]).sum()
+        return (total / count_labels(labels)).item()
 
     # Optimiser
 
@@ -225,10 +247,9 @@ class FinetuningTrainer(ElectraTrainer):
         if self.optimizer is not None:
             return cast(torch.optim.Optimizer, self.optimizer)
         optimizer = super().create_optimizer(model)
-        decay = cast(float, self.args.layerwise_lr_decay)
-        if decay < 1:
-            target = cast(nn.Module, self.model if model is None else model)
-            factors = layerwise_factors(target, decay, self.args.layerwise_lr_decay_mode)
+        target = cast(nn.Module, self.model if model is None else model)
+        factors = self._rate_factors(target)
+        if any(factor != 1 for factor in factors.values()):
             named = {
                 parameter: factors[name] for name, parameter in target.named_parameters() if parameter.requires_grad
             }
@@ -237,6 +258,38 @@ class FinetuningTrainer(ElectraTrainer):
             for group in groups:
                 optimizer.add_param_group(group)
         return optimizer
+
+    def _rate_factors(self, model: nn.Module) -> dict[str, float]:
+        """What the learning rate of each parameter is multiplied by."""
+        decay = cast(float, self.args.layerwise_lr_decay)
+        factors = (
+            layerwise_factors(model, decay, self.args.layerwise_lr_decay_mode)
+            if decay < 1
+            else {name: 1.0 for name, _ in model.named_parameters()}
+        )
+        for beginning, factor in self.args.rate_factors.items():
+            for name in factors:
+                if re.match(rf"(.*\.)?{re.escape(beginning)}\.", name):
+                    factors[name] *= factor
+        return factors
+
+    # Checkpoints
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
+        if not self._load_own(resume_from_checkpoint):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+
+    def _load_best_model(self) -> None:
+        if not self._load_own(cast(str, self.state.best_model_checkpoint)):
+            super()._load_best_model()
+
+    def _load_own(self, folder: str) -> bool:
+        """Load the weights of a model that is not saved under the names of its parameters; False for any other."""
+        load = getattr(self.accelerator.unwrap_model(self.model), "load_weights", None)
+        if load is None:
+            return False
+        load(folder)
+        return True
 
     # Logs
 

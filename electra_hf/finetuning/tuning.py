@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any, cast
 
 from electra_hf.errors import UsageError
-from electra_hf.finetuning.arguments import FinetuningArguments
 from electra_hf.finetuning.identity import inward_options, is_outward
 from electra_hf.finetuning.metrics import LOWER_IS_BETTER
 from electra_hf.finetuning.recipe import encoder_size
-from electra_hf.finetuning.sequence_classification import SequenceClassification
+from electra_hf.finetuning.task_run import TaskRun
 from electra_hf.training.search import (
     FINETUNING_SPACES,
     Parameter,
@@ -24,7 +23,7 @@ from electra_hf.training.search import (
 
 
 def tune(
-    run: SequenceClassification,
+    run: TaskRun,
     search_args: SearchArguments,
     folder: Path,
     settings: Mapping[str, Any],
@@ -77,7 +76,7 @@ def tune(
     return found
 
 
-def check_search(run: SequenceClassification, search_args: SearchArguments) -> None:
+def check_search(run: TaskRun, search_args: SearchArguments) -> None:
     """Refuse a search that has nothing to judge by, or whose space cannot be used.
 
     Raises:
@@ -91,21 +90,22 @@ def check_search(run: SequenceClassification, search_args: SearchArguments) -> N
     _space(run, search_args)
 
 
-def searched_options(run: SequenceClassification, search_args: SearchArguments) -> list[str]:
+def searched_options(run: TaskRun, search_args: SearchArguments) -> list[str]:
     """The settings of an outcome that a search decides; none without a search."""
     if search_args.hpo == "none":
         return []
     return [*(parameter.name for parameter in _space(run, search_args)), "examples_per_step"]
 
 
-def _space(run: SequenceClassification, search_args: SearchArguments) -> tuple[Parameter, ...]:
-    options = [field.name for field in dataclasses.fields(FinetuningArguments) if field.init]
+def _space(run: TaskRun, search_args: SearchArguments) -> tuple[Parameter, ...]:
+    options = [field.name for field in dataclasses.fields(run.args) if field.init]
     refused = dict.fromkeys((*filter(is_outward, options), "metric"), "it does not change what is trained")
     refused["do_train"] = "a trial is a training"
     space = read_space(search_args.hpo_space or FINETUNING_SPACES[encoder_size(run.config)], options, refused)
     for parameter in space:
         for value in parameter.choices or (parameter.low, parameter.high):
-            args = run.args.changed(**{parameter.name: value})
-            if run.both_orders(args) and not run.pairs:
-                raise UsageError(f"the search space: {run.data.task.name} has single texts, so no double_unordered")
+            try:
+                run.check_recipe(run.args.changed(**{parameter.name: value}))
+            except UsageError as error:
+                raise UsageError(f"the search space: {error}") from error
     return space

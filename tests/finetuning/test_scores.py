@@ -2,18 +2,19 @@
 
 import json
 import math
+from functools import partial
 
 import numpy as np
 import pytest
 from datasets import Dataset
 
 from electra_hf.errors import UsageError
+from electra_hf.finetuning.ensembles import ensemble_logits, judge_together
 from electra_hf.finetuning.metrics import compute_metrics, decode
 from electra_hf.finetuning.results import SeedResult, load_seed_result, save_seed_result
 from electra_hf.finetuning.scores import (
     aggregate,
     describe_data,
-    ensemble_logits,
     glue_average,
     save_glue_average,
     save_scores,
@@ -87,7 +88,7 @@ def test_the_test_split_is_apart_and_shows_the_seed_that_validation_selects(data
 
 
 def test_the_ensemble_is_that_of_the_mean_probabilities(data, seeds):
-    scores = aggregate(data, seeds, model="m")
+    scores = aggregate(data, seeds, model="m", judge_together=partial(judge_together, data, seeds))
 
     def probability_of_yes(logits: list) -> float:
         return math.exp(logits[1]) / (math.exp(logits[0]) + math.exp(logits[1]))
@@ -124,7 +125,7 @@ def test_mismatched_keys_end_in_mm():
 
 
 def test_one_seed_has_an_interval_over_its_examples_and_no_ensemble(data, seeds):
-    scores = aggregate(data, seeds[:1], model="m")
+    scores = aggregate(data, seeds[:1], model="m", judge_together=partial(judge_together, data, seeds[:1]))
     assert "ensemble" not in scores.eval and scores.eval["eval_accuracy"]["std"] is None
     low, high = scores.eval["bootstrap"]["eval_accuracy"]
     assert 0.0 <= low < 0.5 < high <= 1.0
@@ -184,9 +185,9 @@ class TestReuse:
         back = load_seed_result(tmp_path / "seed-1", self.SETTINGS)
         assert back is not None and (back.seed, back.train, back.findings) == (1, seeds[0].train, ["constant"])
         assert back.metrics["test"] == seeds[0].metrics["test"] and math.isnan(back.metrics["validation"]["loss"])
-        for name, logits in seeds[0].logits.items():
-            assert back.logits[name].dtype == np.float32
-            assert np.array_equal(back.logits[name], logits)
+        for name, logits in seeds[0].outputs.items():
+            assert back.outputs[name].dtype == np.float32
+            assert np.array_equal(back.outputs[name], logits)
 
     def test_other_settings_are_named(self, seeds, tmp_path):
         save_seed_result(seeds[0], tmp_path, self.SETTINGS)
@@ -196,9 +197,9 @@ class TestReuse:
     def test_an_unfinished_or_damaged_seed_is_none(self, seeds, tmp_path):
         assert load_seed_result(tmp_path / "none", self.SETTINGS) is None
         save_seed_result(seeds[0], tmp_path, self.SETTINGS)
-        (tmp_path / "logits.npz").write_bytes(b"cut off")
+        (tmp_path / "outputs.npz").write_bytes(b"cut off")
         assert load_seed_result(tmp_path, self.SETTINGS) is None
-        (tmp_path / "logits.npz").unlink()
+        (tmp_path / "outputs.npz").unlink()
         assert load_seed_result(tmp_path, self.SETTINGS) is None
 
 

@@ -20,7 +20,7 @@ def two_seeds(glue: ModuleType, encoder: Path, files: tuple[str, ...], tmp_path_
 
 
 def logits(folder: Path, seed: int, split: str = "validation") -> np.ndarray:
-    with np.load(folder / f"seed-{seed}" / "logits.npz") as arrays:
+    with np.load(folder / f"seed-{seed}" / "outputs.npz") as arrays:
         return arrays[split]
 
 

@@ -32,7 +32,7 @@ def test_examples_that_lack_a_label_of_the_model(judge, tmp_path: Path):
     file = write_csv(tmp_path / "good.csv", ("text", "label"), rows)
     done = judge("--no_do_train", "--validation_file", file)
     assert done.code == 0, done.stderr
-    with np.load(tmp_path / "out" / "seed-42" / "logits.npz") as arrays:
+    with np.load(tmp_path / "out" / "seed-42" / "outputs.npz") as arrays:
         logits = arrays["validation"]
     assert logits.shape == (len(rows), 2)
     accuracy = float((logits[:, 1] > logits[:, 0]).mean())

@@ -55,7 +55,7 @@ def holder() -> int:
     ]
     found = np.array([[row["bad"], row["good"]] for row in rows])
     seeds = []
-    for path in Path("run").glob("seed-*/logits.npz"):
+    for path in Path("run").glob("seed-*/outputs.npz"):
         with np.load(path) as arrays:
             if np.allclose(arrays["validation"], found, atol=1e-4):
                 seeds.append(int(path.parent.name.removeprefix("seed-")))
@@ -113,7 +113,7 @@ def test_predictions_can_be_asked_for_later(go_on):
     assert json.loads(Path(RESULTS).read_text())["train"] == trained, "it was not trained again"
     whole = go_on("--do_predict", "--output_dir", "whole")
     assert whole.code == 0, whole.stderr
-    later, at_once = np.load("run/seed-7/logits.npz"), np.load("whole/seed-7/logits.npz")
+    later, at_once = np.load("run/seed-7/outputs.npz"), np.load("whole/seed-7/outputs.npz")
     assert set(later) == set(at_once) == {"validation", "test"}
     assert all(np.allclose(later[split], at_once[split], atol=1e-5) for split in later)
     assert go_on(*AUTO).code == 0

@@ -25,6 +25,7 @@ from tiny_glue import (
 from tiny_script import assert_explained
 from transformers import Trainer, pipeline
 
+from electra_hf.cli import finetuning
 from electra_hf.errors import TrainingError
 from electra_hf.sharing import upload
 
@@ -116,16 +117,16 @@ def test_what_a_later_task_lacks_is_told_before_the_first_is_trained(
 
 
 def test_what_is_finished_is_shown_when_a_later_task_fails(
-    run: Callable, glue: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    finetune = glue.finetune
+    finetune = finetuning.finetune
 
     def fail_on_rte(prepared, *rest):
         if prepared.data.task.name == "rte":
             raise TrainingError("no seed could be trained: the loss is nan")
         return finetune(prepared, *rest)
 
-    monkeypatch.setattr(glue, "finetune", fail_on_rte)
+    monkeypatch.setattr(finetuning, "finetune", fail_on_rte)
     done = run("wnli,rte,pawsx")
     assert done.code == 1
     assert "error: 1 of 3 tasks could not be trained: rte: no seed could be trained" in done.stderr
@@ -134,15 +135,15 @@ def test_what_is_finished_is_shown_when_a_later_task_fails(
         assert (tmp_path / "out" / name).is_file()
 
 
-def test_an_interruption_shows_what_is_finished(run: Callable, glue: ModuleType, tmp_path: Path, monkeypatch):
-    finetune = glue.finetune
+def test_an_interruption_shows_what_is_finished(run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    finetune = finetuning.finetune
 
     def interrupted(prepared, *rest):
         if prepared.data.task.name == "rte":
             raise KeyboardInterrupt
         return finetune(prepared, *rest)
 
-    monkeypatch.setattr(glue, "finetune", interrupted)
+    monkeypatch.setattr(finetuning, "finetune", interrupted)
     with pytest.raises(KeyboardInterrupt):
         run("wnli,rte")
     assert "| wnli |" in (tmp_path / "out" / "results.md").read_text(encoding="utf-8")
@@ -287,7 +288,7 @@ def test_two_processes_give_the_files_of_one(glue: ModuleType, encoder: Path, fi
     results = scores(tmp_path / "two", "all_results.json")
     assert results["seeds"] == [42, 43] and results["eval_samples"] == 40
     best = 42 + int(np.argmax(results["eval_accuracy"]["values"]))
-    with np.load(tmp_path / "two" / f"seed-{best}" / "logits.npz") as arrays:
+    with np.load(tmp_path / "two" / f"seed-{best}" / "outputs.npz") as arrays:
         logits = arrays["test"]
     classifier = pipeline(
         "text-classification", model=str(tmp_path / "two"), top_k=None, function_to_apply="none", device="cpu"
