@@ -17,6 +17,7 @@ from electra_hf.finetuning.tasks.sources import Source, own_source, published_so
 from electra_hf.finetuning.tasks.splits import Examples, hold_out, random_subset
 from electra_hf.finetuning.tasks.tables import Table
 from electra_hf.finetuning.tasks.task import Kind, Task, TaskData
+from electra_hf.finetuning.tasks.texts import without_lone_surrogates
 
 CUSTOM = "custom"
 _METRICS: dict[Kind, tuple[str, ...]] = {
@@ -63,7 +64,7 @@ def load_task(
     if needs_train and "train" in splits and not any(split.startswith("validation") for split in splits):
         splits = _with_validation(splits, task.kind, arguments, notes)
     for split, examples in splits.items():
-        size = _limit(split, arguments)
+        size = arguments.limit(split)
         if size is not None and size < len(examples):
             notes.append(
                 f"{split}: a random subset of {size:,} of the {len(examples):,} rows is used (seed "
@@ -141,21 +142,11 @@ def _texts(split: str, table: Table, column: str, notes: list[str]) -> list[str]
         raise CorpusError(f"{table.name}: column {column!r} is empty in all rows: name the column of text with {TEXT}")
     if empty:
         notes.append(f"{split}: {empty:,} {_rows(empty)} an empty {column}; they are kept.")
-    return _without_lone_surrogates(texts)
+    return without_lone_surrogates(texts)
 
 
 def _rows(number: int) -> str:
     return "row has" if number == 1 else "rows have"
-
-
-def _without_lone_surrogates(texts: list[str]) -> list[str]:
-    """Replace halves of surrogate pairs, which JSON can spell and no tokenizer accepts."""
-    try:
-        for text in texts:
-            text.encode()
-    except UnicodeEncodeError:
-        return [text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for text in texts]
-    return texts
 
 
 def _with_validation(
@@ -169,9 +160,3 @@ def _with_validation(
     )
     rest = {split: examples for split, examples in splits.items() if split != "train"}
     return {"train": train, "validation": validation, **rest}
-
-
-def _limit(split: str, arguments: TaskArguments) -> int | None:
-    if split == "train":
-        return arguments.max_train_samples
-    return arguments.max_eval_samples if split.startswith("validation") else arguments.max_predict_samples

@@ -244,22 +244,40 @@ def task_names(argument: str) -> list[str]:
     """
     names: list[str] = []
     for word in argument.split(","):
-        names += GLUE_TASKS if _squashed(word) == "all" else [_task_name(word)]
+        name = _task_name(word)
+        names += GLUE_TASKS if name == "all" else [name]
     return list(dict.fromkeys(names))
 
 
-def _squashed(name: str) -> str:
+def _task_name(word: str) -> str:
+    return nearest_task(
+        word,
+        {**{name: name for name in TASKS}, **_ALIASES, "all": "all"},
+        f"The tasks are {', '.join(TASKS)}, or all for the nine of GLUE; for data of your own leave it out and use "
+        "--train_file or --dataset_name",
+    )
+
+
+def squashed(name: str) -> str:
+    """A task's name without what does not matter: capitals, - _ and spaces."""
     return "".join(letter for letter in name.lower() if letter not in "-_ ")
 
 
-def _task_name(word: str) -> str:
-    known = {**_ALIASES, **{_squashed(name): name for name in TASKS}}
-    wanted = _squashed(word)
+def nearest_task(word: str, names: dict[str, str], known_tasks: str) -> str:
+    """The task that a word means.
+
+    Args:
+        word: As typed, in any spelling.
+        names: Names and other names of tasks to the names.
+        known_tasks: The end of the message: which tasks there are.
+
+    Raises:
+        UsageError: No such task; the message names the nearest one.
+    """
+    known = {squashed(alias): name for alias, name in names.items()}
+    wanted = squashed(word)
     if wanted in known:
         return known[wanted]
-    near = difflib.get_close_matches(wanted, [*known, "all"], n=1, cutoff=0.5)
-    hint = f"did you mean {known.get(near[0], near[0])}? " if near else ""
-    raise UsageError(
-        f"--task_name {word.strip()!r}: no such task: {hint}The tasks are {', '.join(TASKS)}, or all for the nine of "
-        "GLUE; for data of your own leave it out and use --train_file or --dataset_name"
-    )
+    near = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
+    hint = f"did you mean {known[near[0]]}? " if near else ""
+    raise UsageError(f"--task_name {word.strip()!r}: no such task: {hint}{known_tasks}")

@@ -88,13 +88,14 @@ def hold_out(examples: Examples, kind: Kind, percentage: int, seed: int) -> tupl
     if kind == "classification":
         held_out = _stratified(np.asarray(examples.label), percentage, random)
     else:
-        held_out = random.permutation(number)[: _share(number, percentage)]
+        held_out = random.permutation(number)[: share(number, percentage)]
     chosen = np.zeros(number, dtype=bool)
     chosen[held_out] = True
     return examples.take(np.flatnonzero(~chosen).tolist()), examples.take(np.flatnonzero(chosen).tolist())
 
 
-def _share(number: int, percentage: int) -> int:
+def share(number: int, percentage: int) -> int:
+    """A percentage of two rows or more, at least one and not all."""
     return min(max(round(number * percentage / 100), 1), number - 1)
 
 
@@ -103,14 +104,13 @@ def _stratified(labels: np.ndarray, percentage: int, random: np.random.RandomSta
     classes, sizes = np.unique(labels, return_counts=True)
     exact = sizes * percentage / 100
     shares = np.clip(np.floor(exact), np.minimum(1, sizes - 1), sizes - 1).astype(int)
-    room = _share(len(labels), percentage) - shares.sum()
+    room = share(len(labels), percentage) - shares.sum()
     for position in np.argsort(shares - exact, kind="stable"):
         if room > 0 and shares[position] < sizes[position] - 1:
             shares[position] += 1
             room -= 1
     rows = [
-        random.permutation(np.flatnonzero(labels == label))[:share]
-        for label, share in zip(classes, shares, strict=True)
+        random.permutation(np.flatnonzero(labels == label))[:size] for label, size in zip(classes, shares, strict=True)
     ]
     chosen = np.concatenate(rows)
     # Classes of one row each: none is in both splits whatever is drawn.
@@ -126,5 +126,10 @@ def random_subset(examples: Examples, split: str, size: int, seed: int) -> Examp
         size: Rows to keep.
         seed: Of the draw.
     """
+    return examples.take(random_rows(len(examples), split, size, seed))
+
+
+def random_rows(number: int, split: str, size: int, seed: int) -> list[int]:
+    """The numbers of some rows of a split, in order; see `random_subset`."""
     random = np.random.RandomState([seed, zlib.crc32(split.encode())])
-    return examples.take(np.sort(random.permutation(len(examples))[:size]).tolist())
+    return np.sort(random.permutation(number)[:size]).tolist()
