@@ -1,0 +1,1 @@
+"""Readers of tagged data, one module for each family of formats."""
