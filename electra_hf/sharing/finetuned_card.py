@@ -11,7 +11,7 @@ from typing import Any, Required, TypedDict
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
-from electra_hf.sharing.scores import results_markdown
+from electra_hf.sharing.scores import is_of_a_type, results_markdown
 
 
 class FinetunedCardFacts(TypedDict, total=False):
@@ -24,6 +24,7 @@ class FinetunedCardFacts(TypedDict, total=False):
     dataset_config: str
     pipeline: str  # the task's name in transformers' pipelines: "text-classification", "token-classification"
     pairs: bool  # the model reads two texts
+    crf: bool  # the model is a TokenClassificationWithCRF
     labels: list[str]
     language: str | list[str]
     license: str
@@ -83,7 +84,7 @@ def _eval_results(facts: FinetunedCardFacts) -> list[EvalResult]:
         prefix, _, metric = key.partition("_")
         if prefix not in ("eval", "test") or metric == "loss" or not isinstance(value, Mapping):
             continue
-        if "median" not in value:
+        if "median" not in value or is_of_a_type(key, results):
             continue
         split = "validation" if prefix == "eval" else "test"
         if f"{prefix}_{metric}_mm" in results:
@@ -133,9 +134,26 @@ def _example(facts: FinetunedCardFacts) -> str:
     pipeline = facts.get("pipeline")
     if pipeline is None:
         return ""
-    argument = '{"text": "A text", "text_pair": "and another"}' if facts.get("pairs") else '"A text"'
     where = "" if "/" in facts["name"] else "  # this folder, or its name on the Hub"
-    return (
+    argument = '{"text": "A text", "text_pair": "and another"}' if facts.get("pairs") else '"A text"'
+    options = ', aggregation_strategy="first"' if pipeline == "token-classification" else ""
+    simple = (
         "## Use\n\n```python\nfrom transformers import pipeline\n\n"
-        f'model = pipeline("{pipeline}", model="{facts["name"]}"){where}\nprint(model({argument}))\n```'
+        f'model = pipeline("{pipeline}", model="{facts["name"]}"{options}){where}\nprint(model({argument}))\n```'
+    )
+    return f"{simple}\n\n{_example_with_crf(facts['name'])}" if facts.get("crf") else simple
+
+
+def _example_with_crf(name: str) -> str:
+    return (
+        "So transformers gives the tags of highest probability, each by itself. The CRF, which the figures above are "
+        "with, finds the most probable sequence of tags:\n\n"
+        "```python\nfrom electra_hf.models.token_classification import TokenClassificationWithCRF\n"
+        "from transformers import AutoTokenizer\n\n"
+        f'model = TokenClassificationWithCRF.from_pretrained("{name}").eval()\n'
+        f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n'
+        'tokens = tokenizer("A text", return_tensors="pt")\n'
+        "for token, tag in zip(tokens.tokens(), model.decode(**tokens)[0].tolist()):\n"
+        "    if tag >= 0:  # -100: special tokens, and pieces inside a word\n"
+        "        print(token, model.config.id2label[tag])\n```"
     )

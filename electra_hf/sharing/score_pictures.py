@@ -4,40 +4,21 @@ Each metric has a scale of its own: the spread over seeds is what there is to se
 between tasks.
 """
 
-import contextlib
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from electra_hf.sharing.curves import BLUE, GREEN, GREY, GRID, INK, VERMILION
+from electra_hf.sharing.fonts import fonts, missing_glyphs_are_known
 from electra_hf.sharing.scores import ScoreRow, describe_metric, format_p, letters_of, scale_of, score_rows
 
 # The rest of the Okabe-Ito colours that are legible on white.
 COLOURS = (BLUE, VERMILION, GREEN, "#CC79A7", "#E69F00", "#56B4E9")
-# matplotlib's own font has no Chinese, Japanese or Korean; these are looked for after it.
-_MORE_FONTS = (
-    "Noto Sans CJK JP",
-    "Noto Sans CJK KR",
-    "Noto Sans KR",
-    "Noto Sans JP",
-    "NanumGothic",
-    "IPAGothic",
-    "WenQuanYi Zen Hei",
-    "Hiragino Sans",
-    "Apple SD Gothic Neo",
-    "Yu Gothic",
-    "Malgun Gothic",
-    "Microsoft YaHei",
-    "Arial Unicode MS",
-    "Unifont",
-)
 _WIDTH, _LEFT, _RIGHT = 10.2, 2.3, 2.8  # inches: the picture, its names and its numbers
 
 
@@ -188,31 +169,18 @@ def _figure(
     return figure, panels
 
 
-def _fonts() -> list[str]:
-    installed = set(font_manager.get_font_names())
-    return ["DejaVu Sans", *(name for name in _MORE_FONTS if name in installed)]
-
-
 def _text(
     figure: Figure, left: float, height: float, text: str, widest: float, *, color: str = INK, **style: Any
 ) -> None:
     """A text at a place in inches, shortened in its middle until it is at most `widest` inches wide."""
     width, total = figure.get_size_inches()
-    drawn = figure.text(left / width, height / total, text, color=color, va="center", family=_fonts(), **style)
+    drawn = figure.text(left / width, height / total, text, color=color, va="center", family=fonts(), **style)
     drawn.set_parse_math(False)
     longest = len(text)
-    with _missing_glyphs_are_known():
+    with missing_glyphs_are_known():
         while longest > 8 and (wide := drawn.get_window_extent().width / figure.dpi) > widest:
             longest = min(longest - 1, int(longest * widest / wide) + 1)
             drawn.set_text(shorten(text, longest))
-
-
-@contextlib.contextmanager
-def _missing_glyphs_are_known() -> Iterator[None]:
-    """A character that no installed font has is drawn as a box; the tables have the whole name."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing from", category=UserWarning)
-        yield
 
 
 def shorten(text: str, longest: int) -> str:
@@ -305,6 +273,6 @@ def _numbers(panel: Axes, lines: Sequence[str]) -> None:
 def _save(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _missing_glyphs_are_known():
+    with missing_glyphs_are_known():
         figure.savefig(path, format="png")
     return path

@@ -1,9 +1,10 @@
 """Fine-tuning scores for people: tables for the terminal and for Markdown, pictures with every seed as a point.
 
-Everything is made from the JSON that `run_glue.py` and `electra-hf compare` write. Scores between -1 and 1 are shown
-times 100, as papers do; losses and errors as they are.
+Everything is made from the JSON that `run_glue.py`, `run_ner.py` and `electra-hf compare` write. Scores between -1 and
+1 are shown times 100, as papers do; losses and errors as they are.
 """
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ from rich.table import Table
 
 # The same as finetuning.metrics.LOWER_IS_BETTER, which this room does not import; a test holds them together.
 _LOSSES = ("loss", "mse", "mae")
+# Split and type, score, and the name of a further split.
+_OF_A_TYPE = re.compile(r"((?:eval|test)_.+)_(precision|recall|f1|number)(_[^_]+)?")
 _GLUE_AVERAGES = (
     ("average", "GLUE average"),
     ("average_without_wnli", "GLUE average without WNLI"),
@@ -75,6 +78,17 @@ def _stem(key: str) -> str:
     return key.partition("_")[2].removesuffix("_mm")
 
 
+def is_of_a_type(key: str, content: Mapping[str, Any]) -> bool:
+    """Whether a key is the score of one type of entity, as from `run_ner.py --return_entity_level_metrics`.
+
+    >>> content = {"eval_f1": {}, "eval_PER_f1": {}, "eval_PER_number": {}}
+    >>> [key for key in content if is_of_a_type(key, content)]
+    ['eval_PER_f1', 'eval_PER_number']
+    """
+    match = _OF_A_TYPE.fullmatch(key)
+    return match is not None and f"{match[1]}_number{match[3] or ''}" in content
+
+
 def scale_of(key: str, values: Sequence[float | None]) -> tuple[float, int]:
     """What to multiply the values of a metric by, and how many decimals to show."""
     known = [value for value in values if value is not None]
@@ -84,7 +98,7 @@ def scale_of(key: str, values: Sequence[float | None]) -> tuple[float, int]:
 def score_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[ScoreRow]:
     """The tasks' own metrics and those a user added, `eval_` before `test_`.
 
-    Losses and `combined_score` have no row: they are in the files.
+    Losses, `combined_score` and the scores of single types of entities have no row: they are in the files.
 
     Args:
         results: Contents of `all_results.json` or `eval_results.json`, one for each task.
@@ -93,6 +107,7 @@ def score_rows(results: Sequence[Mapping[str, Any]]) -> Iterator[ScoreRow]:
         keys = [key for key, value in content.items() if isinstance(value, Mapping) and "values" in value]
         keys = [key for key in keys if not key.startswith("train_") and _stem(key) not in ("loss", "combined_score")]
         own = list(content.get("metrics") or [])
+        keys = [key for key in keys if _stem(key) in own or not is_of_a_type(key, content)]
         order = {name: place for place, name in enumerate(own)}
         for key in sorted(
             keys,

@@ -55,6 +55,19 @@ def test_two_runs_are_paired_by_seed_whatever_their_order(tmp_path):
     assert (tested["metric"], tested["comparisons"][1]["difference"]) == ("test_accuracy", 0.0)
 
 
+def test_runs_of_taggers_are_compared_by_their_metrics(tmp_path):
+    def tagged(name: str, values: list) -> Path:
+        f1 = summarize(values).__dict__
+        scores = {"eval_f1": f1, "eval_precision": f1, "eval_macro_f1": f1, "eval_PER_f1": f1, "eval_PER_number": f1}
+        return write_run(tmp_path / name, values, task="wnut17", metrics=["f1", "macro_f1"], **scores)
+
+    runs = [tagged("softmax", A), tagged("crf", B)]
+    rows = compare_runs(runs)["rows"]
+    assert [(row["task"], row["metric"]) for row in rows] == [("wnut17", "eval_f1"), ("wnut17", "eval_macro_f1")]
+    assert rows[0]["comparisons"][1]["difference"] == pytest.approx(np.mean(B) - np.mean(A))
+    assert [row["metric"] for row in compare_runs(runs, "PER_f1")["rows"]] == ["eval_PER_f1"]
+
+
 def test_three_models_are_corrected_within_a_row(tmp_path):
     runs = [write_run(tmp_path / name, values) for name, values in (("a", A), ("b", B), ("c", C))]
     row = compare_runs(runs, "eval_accuracy")["rows"][0]
@@ -130,7 +143,7 @@ def test_folders_that_hold_no_results_are_refused(tmp_path):
     with pytest.raises(CheckpointError, match=r"empty: no eval_results.json.*run_glue.py"):
         compare_runs([good, tmp_path / "empty"])
     (tmp_path / "empty" / "eval_results.json").write_text('{"eval_loss": 5.0}')
-    with pytest.raises(CheckpointError, match="not results of run_glue.py over seeds"):
+    with pytest.raises(CheckpointError, match="not results of run_glue.py or run_ner.py over seeds"):
         compare_runs([good, tmp_path / "empty"])
 
 

@@ -122,3 +122,41 @@ def test_a_name_of_one_word_is_one_of_the_hub(tmp_path: Path):
 def test_without_a_name_on_the_hub_the_example_says_what_to_fill_in(tmp_path: Path):
     text = ModelCard.load(write_finetuned_card(tmp_path, {**FACTS, "name": "sst2"})).text
     assert 'model="sst2")  # this folder, or its name on the Hub' in text
+
+
+TAGGER: FinetunedCardFacts = {
+    **FACTS,
+    "name": "someone/electra-tiny-ner",
+    "task": "wnut17",
+    "dataset": "leondz/wnut_17",
+    "pipeline": "token-classification",
+    "results": {
+        "task_name": "wnut17",
+        "metrics": ["f1", "macro_f1"],
+        "eval_f1": values(0.5, 0.52, 0.51),
+        "eval_macro_f1": values(0.4, 0.42, 0.41),
+        "eval_person_f1": values(0.6, 0.62, 0.61),
+        "eval_person_number": values(470.0, 470.0, 470.0),
+    },
+}
+
+
+def test_a_tagger_is_used_by_its_own_pipeline_and_judged_by_all_types_together(tmp_path: Path):
+    card = ModelCard.load(write_finetuned_card(tmp_path, TAGGER))
+    assert card.data.pipeline_tag == "token-classification"
+    rows = card.data.eval_results or []
+    assert {(row.task_type, row.metric_type) for row in rows} == {
+        ("token-classification", "f1"),
+        ("token-classification", "macro_f1"),
+    }
+    assert 'pipeline("token-classification", model="someone/electra-tiny-ner"' in card.text
+    assert "CRF" not in card.text and "person" not in card.text
+
+
+def test_a_tagger_with_a_crf_says_how_it_is_loaded_whole(tmp_path: Path):
+    card = ModelCard.load(write_finetuned_card(tmp_path, {**TAGGER, "crf": True}))
+    assert 'pipeline("token-classification"' in card.text
+    assert 'TokenClassificationWithCRF.from_pretrained("someone/electra-tiny-ner")' in card.text
+    # The example is Python.
+    for block in card.text.split("```python")[1:]:
+        compile(block.split("```")[0], "example", "exec")

@@ -203,3 +203,13 @@ def test_without_anything_judged_the_notes_remain(tmp_path):
     content = {"task_name": "ax", "model": "m", "notes": ["the labels are not published"]}
     assert "Nothing was judged" in results_markdown([content]) and "not published" in results_markdown([content])
     assert plot_scores([content], tmp_path / "none.png", title="") is None
+
+
+def test_scores_of_single_types_have_no_row():
+    number = statistics([470.0] * 3)
+    content = task("wnut17", metrics=["f1", "PER_f1"], eval_f1=statistics([0.5] * 3))
+    content |= {f"eval_{name}_{score}": number for name in ("PER", "my_type") for score in ("f1", "recall", "number")}
+    content |= {"eval_char_f1": statistics([0.9] * 3)}
+    shown = [row.metric for row in score_rows([content]) if not row.metric.endswith("test")]
+    # One that was asked for as a metric of the task is shown.
+    assert shown == ["f1", "PER f1", "accuracy", "char f1"]
