@@ -5,11 +5,12 @@ from pathlib import Path
 
 import torch
 from torch.utils.data import TensorDataset
-from transformers import ElectraConfig, ElectraForSequenceClassification, set_seed
+from transformers import ElectraConfig, ElectraForSequenceClassification, ElectraForTokenClassification, set_seed
 
-from electra_hf.finetuning.arguments import FinetuningArguments
+from electra_hf.finetuning.tagging.training_arguments import TaggingTrainingArguments
 from electra_hf.finetuning.trainer import FinetuningTrainer
 from electra_hf.models import ElectraForReferenceClassification
+from electra_hf.models.token_classification import TokenClassificationWithCRF
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.training.setup import end_processes
 
@@ -20,17 +21,22 @@ def collate(rows: list[tuple[torch.Tensor, torch.Tensor]]) -> dict[str, torch.Te
 
 
 def main() -> None:
-    (args,) = ConfigArgumentParser((FinetuningArguments,)).parse()
+    (args,) = ConfigArgumentParser((TaggingTrainingArguments,)).parse()
     set_seed(0)
     config = ElectraConfig(
         vocab_size=64, embedding_size=16, hidden_size=32, num_hidden_layers=2, num_attention_heads=4,
         intermediate_size=64, max_position_embeddings=24, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
         initializer_range=0.3,
     )  # fmt: skip
-    model = ElectraForReferenceClassification.from_plain(ElectraForSequenceClassification(config), fresh_head=True)
-    model.classifier.dropout.p = 0.0
     ids = torch.randint(5, 64, (128, 12), generator=torch.Generator().manual_seed(1))
-    labels = (ids < 9).any(1).long()
+    if args.use_crf:
+        model = TokenClassificationWithCRF.from_plain(ElectraForTokenClassification(config))
+        # Another number of tagged places in every row.
+        labels = torch.where(ids < 9 + torch.arange(128)[:, None] % 40, (ids < 20).long(), -100)
+    else:
+        model = ElectraForReferenceClassification.from_plain(ElectraForSequenceClassification(config), fresh_head=True)
+        model.classifier.dropout.p = 0.0
+        labels = (ids < 9).any(1).long()
     trainer = FinetuningTrainer(
         model=model,
         args=args,
