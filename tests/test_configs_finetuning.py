@@ -6,14 +6,18 @@ import pytest
 import yaml
 from transformers import ElectraConfig
 
-from electra_hf.finetuning.arguments import FinetuneModelArguments, FinetuningArguments
+from electra_hf.finetuning.arguments import EncoderArguments, FinetuneModelArguments, FinetuningArguments
 from electra_hf.finetuning.recipe import resolve_recipe
+from electra_hf.finetuning.tagging.arguments import TaggingArguments
+from electra_hf.finetuning.tagging.data import TaggingTask
+from electra_hf.finetuning.tagging.training_arguments import TaggingTrainingArguments
 from electra_hf.parser import ConfigArgumentParser
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "finetuning"
 # learning rate and layer-wise decay (paper, table 7), and the hidden size that the recipe is for
 PAPER = {"electra-small": (3e-4, 0.8, 256), "electra-base": (1e-4, 0.8, 768), "electra-large": (5e-5, 0.9, 1024)}
 RECIPES = sorted(CONFIGS.glob("electra-*.yaml"))
+TAGGING = CONFIGS / "ner-electra-small.yaml"
 
 
 def parse(path: Path, tmp_path: Path) -> tuple[FinetuneModelArguments, FinetuningArguments]:
@@ -50,7 +54,18 @@ def test_recipe_is_the_default_of_its_size(path, tmp_path):
             assert getattr(args, name) == getattr(resolved, name), name
 
 
-@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_the_recipe_of_tagging_is_the_default(tmp_path):
+    parser = ConfigArgumentParser((EncoderArguments, TaggingArguments, TaggingTrainingArguments))
+    argv = ["--config", str(TAGGING), "--output_dir", str(tmp_path), "--model_name_or_path", "encoder"]
+    _, tagging_args, args = parser.parse(argv)
+    config, epochs = ElectraConfig(hidden_size=256), TaggingTask("ner").epochs
+    resolved, _ = resolve_recipe(TaggingTrainingArguments(output_dir=str(tmp_path)), config, epochs)
+    for name in yaml.safe_load(TAGGING.read_text(encoding="utf-8")):
+        given, default = (tagging_args, TaggingArguments()) if hasattr(tagging_args, name) else (args, resolved)
+        assert getattr(given, name) == getattr(default, name), name
+
+
+@pytest.mark.parametrize("path", [*RECIPES, TAGGING], ids=lambda path: path.stem)
 def test_every_line_is_explained(path):
     for line in path.read_text(encoding="utf-8").splitlines():
         assert not line or "#" in line, line

@@ -177,6 +177,8 @@ def _show(finished: list[FinishedTask], output_dir: Path, console: Console) -> N
         how = ", the best on validation" if best.selected else ""
         lines.append(("Model", f"{best.folder} (weights of seed {best.best_seed}{how})"))
         lines.append(("Use it", f'pipeline("{best.model_facts["pipeline"]}", model="{best.folder}")'))
+        if best.model_facts.get("crf"):
+            lines.append(("With CRF", "see README.md there: a pipeline leaves the transitions out"))
         lines.append(("Share", upload_command(best.folder, f"YOUR-NAME/{best.folder.resolve().name}")))
     if any(EVAL_FILE in done.files for done in finished):
         lines.append(("Compare", f"electra-hf compare OTHER-RUN {output_dir}"))

@@ -12,6 +12,8 @@ import pytest
 from huggingface_hub import constants
 from tiny_glue import SCRIPT as GLUE_SCRIPT
 from tiny_glue import make_encoder, write_files
+from tiny_ner import SCRIPT as NER_SCRIPT
+from tiny_ner import write_files as write_tagged_files
 from tiny_script import SCRIPT, TINY, make_documents, run_module
 
 
@@ -36,8 +38,20 @@ def glue() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def ner() -> ModuleType:
+    """run_ner.py as a module."""
+    return load_script(NER_SCRIPT)
+
+
+@pytest.fixture(scope="session")
+def ner_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
+    """Options that name files for run_ner.py; not to be changed."""
+    return write_tagged_files(tmp_path_factory.mktemp("tagged"))
+
+
+@pytest.fixture(scope="session")
 def encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A discriminator that run_glue.py can fine-tune; not to be changed."""
+    """A discriminator that can be fine-tuned; not to be changed."""
     return make_encoder(tmp_path_factory.mktemp("encoder"))
 
 

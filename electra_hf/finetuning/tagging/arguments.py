@@ -91,12 +91,17 @@ class TaggingArguments(ExampleArguments):
     return_entity_level_metrics: bool = field(
         default=False, metadata={"help": "Report the scores of each type of entity beside those of all."}
     )
-    doc_stride: int = field(
-        default=32, metadata={"help": "Tokens that two windows of a text longer than --max_seq_length share."}
+    doc_stride: int | None = field(
+        default=None,
+        metadata={
+            "help": "Tokens that two windows of a text longer than --max_seq_length share; default: a quarter of it."
+        },
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.doc_stride is None:
+            self.doc_stride = self.max_seq_length // 4
         if self.doc_stride < 0:
             raise UsageError(f"--doc_stride {self.doc_stride}: it must be 0 or more")
 
