@@ -19,6 +19,7 @@ from electra_hf.finetuning.arguments import EncoderArguments
 from electra_hf.finetuning.runs import FinishedTask
 from electra_hf.finetuning.tagging.arguments import TaggingArguments
 from electra_hf.finetuning.tagging.loading import load_tagging
+from electra_hf.finetuning.tagging.model import as_it_was_trained
 from electra_hf.finetuning.tagging.published import hub_dataset, tagging_task_names
 from electra_hf.finetuning.tagging.token_classification import TokenClassification
 from electra_hf.finetuning.tagging.training_arguments import TaggingTrainingArguments
@@ -36,10 +37,14 @@ def main() -> None:
     start_logging(args)
 
     def build(name: str | None) -> TokenClassification:
-        data = load_tagging(name, tagging_args, cache_dir=model_args.cache_dir, needs_train=args.do_train)
+        options, note = (tagging_args, None) if args.do_train else as_it_was_trained(tagging_args, model_args)
+        data = load_tagging(name, options, cache_dir=model_args.cache_dir, needs_train=args.do_train)
         # White space has no token, so that no model could find a border there.
         data = without_outer_whitespace(data)
-        return TokenClassification(data, model_args, tagging_args, args)
+        run = TokenClassification(data, model_args, options, args)
+        if note:
+            run.add_note(note)
+        return run
 
     names = tagging_task_names(tagging_args.task_name) if tagging_args.task_name else [None]
     run_tasks(
@@ -53,7 +58,7 @@ def main() -> None:
     )
 
 
-def describe_tags(console: Console, done: FinishedTask) -> str:
+def describe_tags(console: Console, done: FinishedTask) -> str | None:
     """Scores of each type, a picture of what is taken for what, and the texts with their entities."""
     tables = []
     seed = done.details["seed"]
@@ -67,7 +72,7 @@ def describe_tags(console: Console, done: FinishedTask) -> str:
             plot_confusion(found["confusion"], done.folder / f"confusion_{split}.png", title=title)
         if "sentences" in found:
             write_page(found["sentences"], done.folder / f"entities_{split}.html", title=f"{done.name}, {split}")
-    return "\n\n".join(tables) + "\n"
+    return "\n\n".join(tables) + "\n" if tables else None
 
 
 if __name__ == "__main__":

@@ -147,6 +147,8 @@ class FinetuningArguments(ElectraTrainingArguments):
             raise UsageError(f"--num_train_epochs is {self.num_train_epochs}: give a number above 0")
         if self.num_seeds < 1:
             raise UsageError(f"--num_seeds is {self.num_seeds}: give 1 or more")
+        if self.prediction_loss_only:
+            raise UsageError("--prediction_loss_only keeps no outputs, and the scores come from them: leave it out")
         wish = str(self.resume_from_checkpoint or "false").strip().lower()
         if wish not in ("false", "true", "auto"):
             raise UsageError(

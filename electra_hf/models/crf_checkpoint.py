@@ -56,6 +56,10 @@ def find_crf(name: str, **kwargs: Any) -> Path:
     Raises:
         CheckpointError: If there is none.
     """
+    if Path(name).is_dir() and not Path(name, CRF_NAME).is_file():
+        raise CheckpointError(
+            f"{name} has no {CRF_NAME}, so its tags have no transitions: copy the whole folder again"
+        )
     try:
         path = cached_file(name, CRF_NAME, **{key: kwargs[key] for key in _HUB_KWARGS if key in kwargs})
     except OSError as error:
@@ -76,12 +80,21 @@ def load_plain(loader: Any, name: str, *args: Any, **kwargs: Any) -> tuple[Any, 
         CheckpointError: If it is not there, weights are missing, or it was saved without a CRF.
     """
     try:
-        plain, info = loader.from_pretrained(name, *args, output_loading_info=True, **kwargs)
-    except OSError as error:
+        plain, info = loader.from_pretrained(
+            name, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
+        )
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         raise CheckpointError(f"cannot load a token classifier from {name}: {error}") from error
-    if info["missing_keys"]:
-        missing = ", ".join(sorted(info["missing_keys"])[:3])
-        raise CheckpointError(f"{name} does not hold a whole {type(plain).__name__}: {missing} missing")
+    problems = {
+        "missing": info["missing_keys"],
+        "of another shape": {item[0] for item in info["mismatched_keys"]},
+        "not of this model": info["unexpected_keys"],
+    }
+    if any(problems.values()):
+        said = "; ".join(f"{kind} {', '.join(sorted(keys)[:3])}" for kind, keys in problems.items() if keys)
+        raise CheckpointError(
+            f"{name} does not hold a whole {type(plain).__name__}: {said}; copy the whole folder again"
+        )
     if not has_crf(plain.config):
         raise CheckpointError(
             f"{name} was not saved with a CRF (its config.json has no {CRF_SCHEME}): load it with "

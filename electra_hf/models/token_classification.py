@@ -10,8 +10,9 @@ so AutoModel, AutoModelForTokenClassification and `pipeline` load it as it is. W
 the transitions: the tags of highest softmax are usable, but neither the most probable sequence nor always a valid one.
 With the CRF:
 
-    model = TokenClassificationWithCRF.from_pretrained(folder)
-    tags = model.decode(**tokenizer(text, return_tensors="pt"))
+    model = TokenClassificationWithCRF.from_pretrained(folder).eval()
+    encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt")
+    tags = model.decode(**encoded, tag_mask=first_tokens(encoded))
     ner = pipeline("token-classification", model=model.for_pipeline(), tokenizer=tokenizer)
 
 A pipeline takes the softmax of what a model returns; after `for_pipeline` that is the posterior probabilities.
@@ -29,6 +30,7 @@ from tokenizers.models import WordPiece
 from torch import Tensor
 from transformers import (
     AutoModelForTokenClassification,
+    BatchEncoding,
     PreTrainedConfig,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -69,6 +71,24 @@ def untagged_token_ids(tokenizer: PreTrainedTokenizerBase, *, first_tokens_only:
             later = cast(str, model.continuing_subword_prefix)
             ids.update(number for token, number in tokenizer.get_vocab().items() if token.startswith(later))
     return tuple(sorted(ids))
+
+
+def first_tokens(encoding: BatchEncoding) -> Tensor:
+    """Which tokens are the first of a word, as `tag_mask` of a model that tags words.
+
+    Args:
+        encoding: Words (`is_split_into_words=True`) or texts as a fast tokenizer encodes them.
+
+    Returns:
+        (batch, length) bool.
+    """
+    words = [encoding.word_ids(row) for row in range(len(encoding["input_ids"]))]
+    return torch.tensor(
+        [
+            [word is not None and word != before for word, before in zip(row, [None, *row], strict=False)]
+            for row in words
+        ]
+    )
 
 
 class TokenClassificationWithCRF(PreTrainedModel):

@@ -24,6 +24,7 @@ class FinetunedCardFacts(TypedDict, total=False):
     dataset_config: str
     pipeline: str  # the task's name in transformers' pipelines: "text-classification", "token-classification"
     pairs: bool  # the model reads two texts
+    unit: str  # what a tagger tags: "word" or "character"
     crf: bool  # the model is a TokenClassificationWithCRF
     labels: list[str]
     language: str | list[str]
@@ -137,6 +138,13 @@ def _example(facts: FinetunedCardFacts) -> str:
     where = "" if "/" in facts["name"] else "  # this folder, or its name on the Hub"
     argument = '{"text": "A text", "text_pair": "and another"}' if facts.get("pairs") else '"A text"'
     options = ', aggregation_strategy="first"' if pipeline == "token-classification" else ""
+    if facts.get("unit") == "character":
+        return (
+            "## Use\n\nThe model tags single characters, and was trained on texts that were cut into them. A pipeline "
+            "cuts them into the tokens of pre-training, each of which would get the tag of its first character. Tag "
+            "texts with `run_ner.py --no_do_train --do_predict --test_file` of electra_hf, which has made the figures "
+            "above."
+        )
     simple = (
         "## Use\n\n```python\nfrom transformers import pipeline\n\n"
         f'model = pipeline("{pipeline}", model="{facts["name"]}"{options}){where}\nprint(model({argument}))\n```'
@@ -148,12 +156,13 @@ def _example_with_crf(name: str) -> str:
     return (
         "So transformers gives the tags of highest probability, each by itself. The CRF, which the figures above are "
         "with, finds the most probable sequence of tags:\n\n"
-        "```python\nfrom electra_hf.models.token_classification import TokenClassificationWithCRF\n"
+        "```python\nfrom electra_hf.models.token_classification import TokenClassificationWithCRF, first_tokens\n"
         "from transformers import AutoTokenizer\n\n"
         f'model = TokenClassificationWithCRF.from_pretrained("{name}").eval()\n'
         f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n'
-        'tokens = tokenizer("A text", return_tensors="pt")\n'
-        "for token, tag in zip(tokens.tokens(), model.decode(**tokens)[0].tolist()):\n"
-        "    if tag >= 0:  # -100: special tokens, and pieces inside a word\n"
-        "        print(token, model.config.id2label[tag])\n```"
+        'words = ["These", "are", "words"]\n'
+        'tokens = tokenizer(words, is_split_into_words=True, return_tensors="pt")\n'
+        "tags = model.decode(**tokens, tag_mask=first_tokens(tokens))[0]\n"
+        "for word, tag in zip(words, tags[tags >= 0].tolist()):  # -100: special tokens, and pieces inside a word\n"
+        "    print(word, model.config.id2label[tag])\n```"
     )

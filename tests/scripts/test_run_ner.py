@@ -13,7 +13,8 @@ from tiny_ner import RECIPE, tagged_sentences, write_conll
 from tiny_script import assert_explained, run_module
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
-from electra_hf.models.token_classification import TokenClassificationWithCRF
+from electra_hf.errors import CheckpointError
+from electra_hf.models.token_classification import TokenClassificationWithCRF, first_tokens
 
 
 @pytest.fixture(scope="module", params=["softmax", "crf"])
@@ -109,8 +110,9 @@ def test_decoding_by_the_class_gives_the_tags_of_the_script(two_seeds):
     model = TokenClassificationWithCRF.from_pretrained(folder).eval()
     tokenizer = AutoTokenizer.from_pretrained(folder)
     for sentence in read_columns(folder / "predictions.txt"):
-        encoded = tokenizer(" ".join(row[0] for row in sentence), return_tensors="pt")
-        tags = model.decode(**encoded)[0]
+        encoded = tokenizer([row[0] for row in sentence], is_split_into_words=True, return_tensors="pt")
+        tags = model.decode(**encoded, tag_mask=first_tokens(encoded))[0]
+        assert torch.equal(tags, model.decode(**encoded)[0]), "WordPiece tells the first tokens by itself"
         assert [model.config.id2label[number] for number in tags[tags >= 0].tolist()] == [row[2] for row in sentence]
     assert torch.isfinite(model.crf.transitions).all()
 
@@ -163,6 +165,9 @@ def test_texts_longer_than_the_model_get_a_tag_for_every_word(two_seeds, ner: Mo
         (("--use_crf", "--label_smoothing_factor", "0.1"), 2, ["--label_smoothing_factor"]),
         (("--max_seq_length", "64"), 2, ["--max_seq_length 64", "32"]),
         (("--doc_stride", "14"), 2, ["doc_stride"]),
+        (("--use_crf", "--label_all_tokens"), 2, ["--label_all_tokens", "--use_crf"]),
+        (("--prediction_loss_only",), 2, ["--prediction_loss_only"]),
+        (("--task_name", "pos", "--tag_scheme", "BIOES"), 2, ["--tag_scheme", "pos"]),
         (("--task_name", "nerr"), 2, ["nerr", "ner"]),
         (("--config_overrides", "dropout=1"), 2, ["--config_overrides", "dropout"]),
         (("--train_file", "missing.txt"), 1, ["missing.txt"]),
@@ -185,3 +190,80 @@ def test_the_dropout_of_an_encoder_can_be_changed(ner: ModuleType, encoder: Path
     )  # fmt: skip
     assert done.code == 0, done.stderr
     assert json.loads((tmp_path / "out" / "config.json").read_text())["hidden_dropout_prob"] == 0.3
+
+
+def test_a_model_is_judged_as_it_was_trained(
+    ner: ModuleType, encoder: Path, ner_files: tuple[str, ...], tmp_path: Path
+):
+    options = ("--model_name_or_path", encoder, *ner_files, *RECIPE, "--use_crf", "--tag_scheme", "BIOES")
+    done = run_module(ner, *options, "--output_dir", tmp_path / "bioes")
+    assert done.code == 0, done.stderr
+    again = ("--model_name_or_path", tmp_path / "bioes", *ner_files[2:], *RECIPE, "--no_do_train")
+    done = run_module(ner, *again, "--output_dir", tmp_path / "again")
+    assert done.code == 0, done.stderr
+    for metric in ("f1", "f1_strict", "accuracy"):
+        assert scores(tmp_path / "again")[f"eval_{metric}"] == scores(tmp_path / "bioes")[f"eval_{metric}"]
+    assert "as the model was trained: --tag_scheme BIOES" in scores(tmp_path / "again")["notes"], (
+        "and no unit: it is auto"
+    )
+    # Trained further, with another dropout: the CRF stays, and the options hold.
+    further = ("--model_name_or_path", tmp_path / "bioes", *ner_files, *RECIPE, "--use_crf", "--tag_scheme", "BIOES")
+    done = run_module(
+        ner, *further, "--max_steps", "1", "--config_overrides", "hidden_dropout_prob=0.3",
+        "--output_dir", tmp_path / "further",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert scores(tmp_path / "further")["eval_f1"]["best"] > 0.9
+    assert json.loads((tmp_path / "further" / "config.json").read_text())["hidden_dropout_prob"] == 0.3
+
+
+def test_text_tagged_by_characters_stays_so_for_text_without_entities(ner: ModuleType, encoder: Path, tmp_path: Path):
+    rows = [{"text": "fine film", "entities": [{"start": 1, "end": 3, "label": "PER"}]}] * 40
+    for name in ("train", "dev"):
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    (tmp_path / "test.jsonl").write_text(json.dumps({"text": "fine plot"}))
+    options = ("--train_file", tmp_path / "train.jsonl", "--validation_file", tmp_path / "dev.jsonl", *RECIPE)
+    done = run_module(ner, "--model_name_or_path", encoder, *options, "--output_dir", tmp_path / "model")
+    assert done.code == 0, done.stderr
+    done = run_module(
+        ner, "--model_name_or_path", tmp_path / "model", *RECIPE, "--no_do_train", "--do_predict",
+        "--test_file", tmp_path / "test.jsonl", "--output_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert len(read_columns(tmp_path / "out" / "predictions.txt")[0]) == len("fine plot")
+    assert "pipeline(" not in (tmp_path / "model" / "README.md").read_text(encoding="utf-8")
+
+
+def test_padding_on_the_left_changes_nothing(two_seeds, ner: ModuleType, tmp_path: Path):
+    _, folder, _ = two_seeds
+    rows = [row[: 2 + number % 7] for number, row in enumerate(tagged_sentences(40, 5))]
+    found = {}
+    for side in ("right", "left"):
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        tokenizer.padding_side = side
+        tokenizer.save_pretrained(tmp_path / side)
+        done = run_module(
+            ner, "--model_name_or_path", folder, "--tokenizer_name", tmp_path / side, *RECIPE, "--no_do_train",
+            "--validation_file", write_conll(tmp_path / "dev.txt", rows), "--output_dir", tmp_path / "out" / side,
+        )  # fmt: skip
+        assert done.code == 0, done.stderr
+        found[side] = scores(tmp_path / "out" / side)["eval_f1"]
+    assert found["left"] == found["right"]
+
+
+@pytest.mark.parametrize("damage", ["model", "crf"])
+def test_a_damaged_model_with_a_crf_is_explained(two_seeds, ner: ModuleType, ner_files, tmp_path: Path, damage: str):
+    head, folder, _ = two_seeds
+    if head == "softmax":
+        pytest.skip("has no CRF")
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    for file in folder.glob("*.*"):
+        if file.is_file():
+            (copy / file.name).write_bytes(file.read_bytes())
+    name = {"model": "model.safetensors", "crf": "crf.safetensors"}[damage]
+    (copy / name).write_bytes((copy / name).read_bytes()[:50])
+    options = ("--model_name_or_path", copy, *ner_files[2:], *RECIPE, "--no_do_train")
+    assert_explained(run_module(ner, *options, "--output_dir", tmp_path / "out"), 1, [str(copy)])
+    with pytest.raises(CheckpointError, match="copy"):
+        TokenClassificationWithCRF.from_pretrained(copy)

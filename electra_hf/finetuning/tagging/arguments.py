@@ -100,6 +100,12 @@ class TaggingArguments(ExampleArguments):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.task_name == "pos":
+            for name, default in (("tag_scheme", "IOB2"), ("source_scheme", "auto")):
+                if getattr(self, name) != default:
+                    raise UsageError(
+                        f"--{name} is for tags of entities; those of --task_name pos stand for themselves"
+                    )
         if self.doc_stride is None:
             self.doc_stride = self.max_seq_length // 4
         if self.doc_stride < 0:

@@ -1,18 +1,63 @@
 """An encoder with a head for tags, with or without a CRF: loaded whole or not at all."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
-from transformers import AutoModelForTokenClassification, PreTrainedModel, PreTrainedTokenizerBase, set_seed
+from transformers import (
+    AutoModelForTokenClassification,
+    PreTrainedConfig,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    set_seed,
+)
 
 from electra_hf.errors import CheckpointError
 from electra_hf.finetuning.arguments import EncoderArguments
 from electra_hf.finetuning.labels import decide_labels, label_order
-from electra_hf.finetuning.tagging.data import Scheme
+from electra_hf.finetuning.tagging.arguments import TaggingArguments
+from electra_hf.finetuning.tagging.data import Scheme, TaggingData
 from electra_hf.finetuning.weights import build_model, describe_missing, load_config, load_model, redraw_head
 from electra_hf.models.crf import LinearChainCRF
-from electra_hf.models.token_classification import TokenClassificationWithCRF, has_crf, untagged_token_ids
+from electra_hf.models.crf_checkpoint import CRF_SCHEME, find_crf, has_crf, read_crf
+from electra_hf.models.token_classification import TokenClassificationWithCRF, untagged_token_ids
+
+# In config.json: how the texts of a model become tokens and tags.
+_TAGGING = "tagging"
+_KEPT = ("tag_scheme", "label_unit", "tokenization")
+
+
+def remember_settings(config: PreTrainedConfig, data: TaggingData, arguments: TaggingArguments) -> None:
+    """Write into a configuration what the model is trained on, for `as_it_was_trained`."""
+    scheme = arguments.tag_scheme if data.scheme == "plain" else data.scheme
+    setattr(config, _TAGGING, dict(zip(_KEPT, (scheme, data.unit, arguments.tokenization), strict=True)))
+
+
+def as_it_was_trained(
+    arguments: TaggingArguments, model_args: EncoderArguments
+) -> tuple[TaggingArguments, str | None]:
+    """The options of a task with the tags, units and tokens that the model was trained on; and a note if they differ.
+
+    Args:
+        arguments: As they were given.
+        model_args: The model, which is only evaluated.
+    """
+    config = load_config(model_args)
+    settings = getattr(config, _TAGGING, None)
+    if settings is None:
+        # Of another script: its labels tell the scheme.
+        single = any(str(name).startswith(("S-", "E-")) for name in (config.id2label or {}).values())
+        settings = {"tag_scheme": "BIOES" if single else "IOB2"}
+    changed = {
+        name: settings[name] for name in _KEPT if name in settings and settings[name] != getattr(arguments, name)
+    }
+    if not changed:
+        return arguments, None
+    # Where the option was left open, nothing is other than asked for.
+    differ = {name: value for name, value in changed.items() if getattr(arguments, name) != "auto"}
+    said = ", ".join(f"--{name} {value}" for name, value in differ.items())
+    return dataclasses.replace(arguments, **changed), f"as the model was trained: {said}" if said else None
 
 
 @dataclass(frozen=True)
@@ -76,19 +121,23 @@ def load_tagger(
         notes.append("its CRF is left out" if not use_crf else "its CRF is for other tags and is replaced")
 
     set_seed(seed)
+    untagged = untagged_token_ids(tokenizer, first_tokens_only=first_tokens_only)
     if keeps_crf:
-        options = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
-        model = TokenClassificationWithCRF.from_pretrained(
-            name, cache_dir=model_args.cache_dir, revision=model_args.model_revision, **options
-        )
-        model.float()
+        model, _ = load_model(AutoModelForTokenClassification, model_args, config, keep_head=True)
+        model = cast(PreTrainedModel, TokenClassificationWithCRF.from_plain(model, scheme, untagged))
+        path = find_crf(name, cache_dir=model_args.cache_dir, revision=model_args.model_revision)
+        parameters, _ = read_crf(path)
+        try:
+            cast(TokenClassificationWithCRF, model).crf.load_state_dict(parameters)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path} does not fit the {len(labels)} tags: {error}") from error
     else:
         config.id2label = dict(enumerate(decided.names))
         config.label2id = {label: number for number, label in enumerate(decided.names)}
         # Of a classification that the encoder was trained for before.
         config.problem_type = None
-        if hasattr(config, "crf_scheme"):
-            delattr(config, "crf_scheme")
+        if hasattr(config, CRF_SCHEME):
+            delattr(config, CRF_SCHEME)
         if model_args.random_initialization:
             model = build_model(AutoModelForTokenClassification, model_args, config)
         else:
@@ -98,6 +147,5 @@ def load_tagger(
                 set_seed(seed)
                 redraw_head(model, missing)
         if use_crf:
-            untagged = untagged_token_ids(tokenizer, first_tokens_only=first_tokens_only)
             model = cast(PreTrainedModel, TokenClassificationWithCRF.from_plain(model, scheme, untagged))
     return LoadedTagger(model, label_order(labels, decided.names), tuple(notes))

@@ -10,6 +10,7 @@ import torch
 from datasets import Dataset
 from transformers import DataCollatorForTokenClassification, EvalPrediction
 
+from electra_hf.errors import UsageError
 from electra_hf.finetuning.arguments import EncoderArguments, FinetuningArguments
 from electra_hf.finetuning.labels import decide_labels, match_names
 from electra_hf.finetuning.loading import check_fits, load_finetuning_tokenizer
@@ -27,7 +28,7 @@ from electra_hf.finetuning.tagging.metrics import (
     tagging_findings,
     type_scores,
 )
-from electra_hf.finetuning.tagging.model import LoadedTagger, load_tagger
+from electra_hf.finetuning.tagging.model import LoadedTagger, load_tagger, remember_settings
 from electra_hf.finetuning.tagging.predictions import write_tag_predictions
 from electra_hf.finetuning.tagging.training_arguments import TaggingTrainingArguments
 from electra_hf.finetuning.task_run import TaskRun, predict_by_length
@@ -72,6 +73,11 @@ class TokenClassification(TaskRun):
             data = dataclasses.replace(data, task=task)
         tokenizer = load_finetuning_tokenizer(model_args)
         check_fits(config, tokenizer, tagging_args.max_seq_length)
+        if args.use_crf and tagging_args.label_all_tokens:
+            raise UsageError(
+                "--label_all_tokens would teach a CRF how the tokens of a word follow each other, and it decodes "
+                "words: leave it out, or --use_crf"
+            )
         room_in_window(tokenizer, tagging_args.max_seq_length, self.doc_stride)
         tokenizer.padding_side = "right"  # as outputs are put together
         super().__init__(data, config, tokenizer, model_args, args)
@@ -112,6 +118,7 @@ class TokenClassification(TaskRun):
         return {
             "pipeline": "token-classification",
             "labels": list(self.data.labels),
+            "unit": self.data.unit,
             "crf": cast(TaggingTrainingArguments, self.args).use_crf,
         }
 
@@ -120,7 +127,7 @@ class TokenClassification(TaskRun):
 
     def _load(self, model_args: EncoderArguments, seed: int, *, training: bool) -> LoadedTagger:
         args = cast(TaggingTrainingArguments, self.args)
-        return load_tagger(
+        loaded = load_tagger(
             model_args,
             self.tokenizer,
             self.data.labels,
@@ -130,6 +137,9 @@ class TokenClassification(TaskRun):
             training=training,
             seed=seed,
         )
+        if training:
+            remember_settings(loaded.model.config, self.data, self.tagging_args)
+        return loaded
 
     def _collator(self, args: FinetuningArguments) -> DataCollatorForTokenClassification:
         return DataCollatorForTokenClassification(
@@ -200,7 +210,10 @@ class TokenClassification(TaskRun):
 
     def _judge(self, split: str, trainer: FinetuningTrainer, loaded: LoadedTagger, result: SeedResult) -> None:
         windows = self._encode(split, loaded)
-        emissions, loss = predict_by_length(trainer, windows, windows.lengths)
+        # A split may hold nothing but white space.
+        emissions, loss = np.zeros((0, 1, len(self.data.labels)), dtype=np.float32), float("nan")
+        if len(windows):
+            emissions, loss = predict_by_length(trainer, windows, windows.lengths)
         tags = self._tags(windows, emissions, loaded)
         result.outputs[split] = np.concatenate(tags).astype(np.int16)
         if "tags" not in self.data.splits[split].column_names:
@@ -333,11 +346,7 @@ def _in_numbers_of_data(tags: np.ndarray, loaded: LoadedTagger) -> np.ndarray:
 
 
 def _with_tags_of_model(data: TaggingData, own: tuple[str, ...]) -> TaggingData:
-    """The data with all the tags of the model that is evaluated, which may know more than the texts have.
-
-    Raises:
-        CheckpointError: If the model knows another scheme.
-    """
+    """The data with all the tags of the model that is evaluated, which may know more than the texts have."""
     matched = match_names(data.labels, own)
     if not set(matched) <= set(own) or len(own) == len(data.labels):
         return data  # the same, or refused later, with words for it
