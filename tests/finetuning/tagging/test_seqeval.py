@@ -14,7 +14,7 @@ from electra_hf.finetuning.tagging.metrics import compute_tagging_metrics, type_
 seqeval = pytest.importorskip("seqeval.metrics")
 scheme_of = {"IOB2": pytest.importorskip("seqeval.scheme").IOB2, "BIOES": pytest.importorskip("seqeval.scheme").IOBES}
 
-DATA = Path(os.environ.get("ELECTRA_HF_DATA", "."))
+DATA = Path(os.environ.get("ELECTRA_HF_DATA") or ".")
 
 
 def reference(gold: list[list[str]], predicted: list[list[str]], scheme: str) -> dict[str, float]:
@@ -81,7 +81,7 @@ def corrupted(gold: list[list[str]]) -> list[list[str]]:
     return [[tag if draw.random() < 0.95 else draw.choice(tags) for tag in sentence] for sentence in gold]
 
 
-@pytest.mark.skipif("ELECTRA_HF_DATA" not in os.environ, reason="ELECTRA_HF_DATA is not set")
+@pytest.mark.skipif(not os.environ.get("ELECTRA_HF_DATA"), reason="ELECTRA_HF_DATA is not set")
 class TestPublishedFiles:
     def test_wnut17(self):
         _, gold = read(DATA / "ner_open_en/WNUT17/CONLL-format/data/dev/emerging.dev.conll")

@@ -15,8 +15,8 @@ from electra_hf.finetuning.tagging.data import TaggingData
 from electra_hf.finetuning.tagging.loading import load_tagging
 from electra_hf.finetuning.tagging.published import PUBLICATIONS
 
-DATA = Path(os.environ.get("ELECTRA_HF_DATA", "."))
-pytestmark = pytest.mark.skipif("ELECTRA_HF_DATA" not in os.environ, reason="ELECTRA_HF_DATA is not set")
+DATA = Path(os.environ.get("ELECTRA_HF_DATA") or ".")
+pytestmark = pytest.mark.skipif(not os.environ.get("ELECTRA_HF_DATA"), reason="ELECTRA_HF_DATA is not set")
 
 WNUT = DATA / "ner_open_en" / "WNUT17" / "CONLL-format" / "data"
 FILES = {

@@ -17,8 +17,8 @@ from electra_hf.finetuning.tagging.metrics import compute_tagging_metrics
 from electra_hf.finetuning.tagging.whitespace import without_outer_whitespace
 from electra_hf.tokens.tokenizers import train_tokenizer
 
-DATA = Path(os.environ.get("ELECTRA_HF_DATA", "."))
-pytestmark = pytest.mark.skipif("ELECTRA_HF_DATA" not in os.environ, reason="ELECTRA_HF_DATA is not set")
+DATA = Path(os.environ.get("ELECTRA_HF_DATA") or ".")
+pytestmark = pytest.mark.skipif(not os.environ.get("ELECTRA_HF_DATA"), reason="ELECTRA_HF_DATA is not set")
 
 TOKENIZERS: dict[str, dict[str, Any]] = {
     "wordpiece": {"vocab_size": 4000},

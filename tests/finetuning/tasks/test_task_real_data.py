@@ -11,8 +11,8 @@ import pytest
 from electra_hf.finetuning.tasks import TaskArguments, load_task
 from electra_hf.finetuning.tasks.published import PUBLICATIONS
 
-DATA = Path(os.environ.get("ELECTRA_HF_DATA", "."))
-pytestmark = pytest.mark.skipif("ELECTRA_HF_DATA" not in os.environ, reason="ELECTRA_HF_DATA is not set")
+DATA = Path(os.environ.get("ELECTRA_HF_DATA") or ".")
+pytestmark = pytest.mark.skipif(not os.environ.get("ELECTRA_HF_DATA"), reason="ELECTRA_HF_DATA is not set")
 
 
 def loaded_rows(name: str, folder: str, needs_train: bool = True, **options: str) -> dict[str, int]:
