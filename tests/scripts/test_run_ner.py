@@ -267,3 +267,21 @@ def test_a_damaged_model_with_a_crf_is_explained(two_seeds, ner: ModuleType, ner
     assert_explained(run_module(ner, *options, "--output_dir", tmp_path / "out"), 1, [str(copy)])
     with pytest.raises(CheckpointError, match="copy"):
         TokenClassificationWithCRF.from_pretrained(copy)
+
+
+def test_texts_of_nothing_but_white_space_lose_no_training(ner: ModuleType, encoder: Path, tmp_path: Path):
+    def klue(name: str, texts: list[str]) -> Path:
+        blocks = []
+        for number, text in enumerate(texts):
+            lines = [f"{unit}\t{'B-PS' if unit == 'f' else 'O'}" for unit in text]
+            blocks.append("\n".join([f"## s{number}\t{text.replace('f', '<f:PS>')}", *lines]))
+        (tmp_path / name).write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+        return tmp_path / name
+
+    done = run_module(
+        ner, "--model_name_or_path", encoder, *RECIPE, "--max_steps", "1", "--do_predict",
+        "--train_file", klue("train.tsv", ["fine film"] * 20), "--validation_file", klue("dev.tsv", ["a plot"]),
+        "--test_file", klue("test.tsv", ["  "]), "--output_dir", tmp_path / "out",
+    )  # fmt: skip
+    assert done.code == 0, done.stderr
+    assert read_columns(tmp_path / "out" / "predictions.txt") == [[[" ", "O", "O"]] * 2]

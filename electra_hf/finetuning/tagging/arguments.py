@@ -89,7 +89,8 @@ class TaggingArguments(ExampleArguments):
         default=False, metadata={"help": "Train on all tokens of a unit instead of its first one."}
     )
     return_entity_level_metrics: bool = field(
-        default=False, metadata={"help": "Report the scores of each type of entity beside those of all."}
+        default=False,
+        metadata={"help": "Report the scores of each type of entity, or of each tag of pos, beside those of all."},
     )
     doc_stride: int | None = field(
         default=None,
