@@ -166,7 +166,8 @@ def _show(finished: list[FinishedTask], output_dir: Path, console: Console) -> N
     if any(True for _ in score_rows(results)):
         console.print()
         console.print(results_table(results, average))
-    written = [name for name in ("results.md", "results.png") if (output_dir / name).is_file()]
+    patterns = ("results.md", "results.png", "confusion_*.png", "entities_*.html")
+    written = [path.name for pattern in patterns for path in sorted(output_dir.glob(pattern))]
     lines = []
     if several:
         lines.append(("Results", f"{output_dir}: {', '.join(written)}, and one folder for each task"))

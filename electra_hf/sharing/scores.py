@@ -171,6 +171,9 @@ def results_table(results: Sequence[Mapping[str, Any]], average: Mapping[str, An
         task, *cells = _cells(row)
         table.add_row("" if task == before else _plain(task), *map(_plain, cells))
         before = task
+        # In a narrow terminal a name is broken between its words, not inside them.
+        metric = table.columns[_COLUMNS.index("metric")]
+        metric.min_width = max(metric.min_width or 0, *map(len, cells[0].split()))
     averages = [] if average is None else [f"[bold]{name}: {value}[/]" for name, value in _average_lines(average)]
     table.caption = "\n".join([*averages, _caption(rows)])
     table.caption_justify = "left"

@@ -67,6 +67,8 @@ def test_a_person_is_shown_types_confusion_and_texts(two_seeds):
         assert text in printed
     for name in ["confusion_validation.png", "confusion_test.png", "results.png", "README.md"]:
         assert (folder / name).stat().st_size > 0
+    assert "confusion_test.png" in printed and "entities_validation.html" in printed
+    assert "transitions" in printed and "precision" in printed, "words of a table are not broken"
     assert "lovely" in (folder / "entities_test.html").read_text(encoding="utf-8")
     assert "## test: each type" in (folder / "results.md").read_text(encoding="utf-8")
 
