@@ -26,15 +26,11 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, cast
 
 import torch
-from tokenizers.models import WordPiece
 from torch import Tensor
 from transformers import (
     AutoModelForTokenClassification,
-    BatchEncoding,
     PreTrainedConfig,
     PreTrainedModel,
-    PreTrainedTokenizerBase,
-    PreTrainedTokenizerFast,
 )
 from transformers.modeling_outputs import TokenClassifierOutput
 from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING_NAMES
@@ -42,53 +38,11 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_TOKEN_CLASSIFICATIO
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import checkpoint
 from electra_hf.models.crf import LinearChainCRF, allowed_transitions
-from electra_hf.models.crf_checkpoint import CRF_NAME, CRF_SCHEME, find_crf, has_crf, load_plain, read_crf, write_crf
-
-__all__ = ["TokenClassificationWithCRF", "has_crf", "untagged_token_ids"]
+from electra_hf.models.crf_checkpoint import CRF_NAME, CRF_SCHEME, find_crf, load_plain, read_crf, write_crf
 
 _CRF = "crf."
 _UNTAGGED = "untagged_token_ids"
 _IGNORED = -100
-
-
-def untagged_token_ids(tokenizer: PreTrainedTokenizerBase, *, first_tokens_only: bool) -> tuple[int, ...]:
-    """Tokens that never carry a tag.
-
-    Args:
-        tokenizer: Of the model.
-        first_tokens_only: Only the first token of each word is tagged. The others are known by themselves in WordPiece
-            (`##ing`). In other vocabularies, and where characters are tagged, they are not: give `tag_mask` to
-            `decode`.
-
-    Returns:
-        Ids in ascending order: those that begin, separate, end and fill a row, and the later pieces of WordPiece.
-    """
-    names = ("cls_token_id", "sep_token_id", "bos_token_id", "eos_token_id", "pad_token_id")
-    ids = {getattr(tokenizer, name) for name in names} - {None}
-    if first_tokens_only and isinstance(tokenizer, PreTrainedTokenizerFast):
-        model = tokenizer.backend_tokenizer.model
-        if isinstance(model, WordPiece):
-            later = cast(str, model.continuing_subword_prefix)
-            ids.update(number for token, number in tokenizer.get_vocab().items() if token.startswith(later))
-    return tuple(sorted(ids))
-
-
-def first_tokens(encoding: BatchEncoding) -> Tensor:
-    """Which tokens are the first of a word, as `tag_mask` of a model that tags words.
-
-    Args:
-        encoding: Words (`is_split_into_words=True`) or texts as a fast tokenizer encodes them.
-
-    Returns:
-        (batch, length) bool.
-    """
-    words = [encoding.word_ids(row) for row in range(len(encoding["input_ids"]))]
-    return torch.tensor(
-        [
-            [word is not None and word != before for word, before in zip(row, [None, *row], strict=False)]
-            for row in words
-        ]
-    )
 
 
 class TokenClassificationWithCRF(PreTrainedModel):
@@ -294,14 +248,25 @@ class TokenClassificationWithCRF(PreTrainedModel):
         wants_info = kwargs.pop("output_loading_info", False)
         loader = getattr(cls, "plain_class", AutoModelForTokenClassification)
         plain, info = load_plain(loader, name, *args, **kwargs)
-        path = find_crf(name, **kwargs)
-        crf, untagged = read_crf(path)
-        model = cls.from_plain(plain, getattr(plain.config, CRF_SCHEME), untagged.tolist())
-        try:
-            model.crf.load_state_dict(crf)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path} does not fit the {plain.config.num_labels} labels: {error}") from error
+        model = cls.from_plain(plain, getattr(plain.config, CRF_SCHEME))
+        model.untagged_token_ids = model.load_crf(find_crf(name, **kwargs)).to(model.device)
         return (model, info) if wants_info else model
+
+    def load_crf(self, path: Path) -> Tensor:
+        """Take the transitions of a saved CRF.
+
+        Returns:
+            (tokens,) int64: the tokens that carried no tag when it was trained.
+
+        Raises:
+            CheckpointError: If the file is damaged, or of other labels.
+        """
+        crf, untagged = read_crf(path)
+        try:
+            self.crf.load_state_dict(crf)
+        except RuntimeError as error:
+            raise CheckpointError(f"{path} does not fit the {self.config.num_labels} labels: {error}") from error
+        return untagged
 
     def load_weights(self, folder: str | os.PathLike) -> None:
         """Copy the weights of a saved folder into this model, in place: device and optimiser stay valid.

@@ -156,7 +156,8 @@ def _example_with_crf(name: str) -> str:
     return (
         "So transformers gives the tags of highest probability, each by itself. The CRF, which the figures above are "
         "with, finds the most probable sequence of tags:\n\n"
-        "```python\nfrom electra_hf.models.token_classification import TokenClassificationWithCRF, first_tokens\n"
+        "```python\nfrom electra_hf.models.tagged_tokens import first_tokens\n"
+        "from electra_hf.models.token_classification import TokenClassificationWithCRF\n"
         "from transformers import AutoTokenizer\n\n"
         f'model = TokenClassificationWithCRF.from_pretrained("{name}").eval()\n'
         f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n'

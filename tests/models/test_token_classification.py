@@ -34,7 +34,8 @@ from electra_hf.finetuning.arguments import FinetuningArguments
 from electra_hf.finetuning.recipe import layerwise_factors
 from electra_hf.finetuning.trainer import FinetuningTrainer
 from electra_hf.models.crf_checkpoint import has_crf
-from electra_hf.models.token_classification import TokenClassificationWithCRF, first_tokens, untagged_token_ids
+from electra_hf.models.tagged_tokens import first_tokens, untagged_token_ids
+from electra_hf.models.token_classification import TokenClassificationWithCRF
 
 LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
 NAMES = {"id2label": dict(enumerate(LABELS)), "label2id": {label: number for number, label in enumerate(LABELS)}}

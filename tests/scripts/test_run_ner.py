@@ -14,7 +14,8 @@ from tiny_script import assert_explained, run_module
 from transformers import AutoModel, AutoModelForTokenClassification, AutoTokenizer, pipeline
 
 from electra_hf.errors import CheckpointError
-from electra_hf.models.token_classification import TokenClassificationWithCRF, first_tokens
+from electra_hf.models.tagged_tokens import first_tokens
+from electra_hf.models.token_classification import TokenClassificationWithCRF
 
 
 @pytest.fixture(scope="module", params=["softmax", "crf"])

@@ -20,8 +20,9 @@ from electra_hf.finetuning.tagging.arguments import TaggingArguments
 from electra_hf.finetuning.tagging.data import Scheme, TaggingData
 from electra_hf.finetuning.weights import build_model, describe_missing, load_config, load_model, redraw_head
 from electra_hf.models.crf import LinearChainCRF
-from electra_hf.models.crf_checkpoint import CRF_SCHEME, find_crf, has_crf, read_crf
-from electra_hf.models.token_classification import TokenClassificationWithCRF, untagged_token_ids
+from electra_hf.models.crf_checkpoint import CRF_SCHEME, find_crf, has_crf
+from electra_hf.models.tagged_tokens import untagged_token_ids
+from electra_hf.models.token_classification import TokenClassificationWithCRF
 
 # In config.json: how the texts of a model become tokens and tags.
 _TAGGING = "tagging"
@@ -124,13 +125,9 @@ def load_tagger(
     untagged = untagged_token_ids(tokenizer, first_tokens_only=first_tokens_only)
     if keeps_crf:
         model, _ = load_model(AutoModelForTokenClassification, model_args, config, keep_head=True)
-        model = cast(PreTrainedModel, TokenClassificationWithCRF.from_plain(model, scheme, untagged))
-        path = find_crf(name, cache_dir=model_args.cache_dir, revision=model_args.model_revision)
-        parameters, _ = read_crf(path)
-        try:
-            cast(TokenClassificationWithCRF, model).crf.load_state_dict(parameters)
-        except RuntimeError as error:
-            raise CheckpointError(f"{path} does not fit the {len(labels)} tags: {error}") from error
+        tagger = TokenClassificationWithCRF.from_plain(model, scheme, untagged)
+        tagger.load_crf(find_crf(name, cache_dir=model_args.cache_dir, revision=model_args.model_revision))
+        model = cast(PreTrainedModel, tagger)
     else:
         config.id2label = dict(enumerate(decided.names))
         config.label2id = {label: number for number, label in enumerate(decided.names)}

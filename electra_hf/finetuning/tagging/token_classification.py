@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import torch
 from datasets import Dataset
 from transformers import DataCollatorForTokenClassification, EvalPrediction
 
@@ -17,6 +16,7 @@ from electra_hf.finetuning.loading import check_fits, load_finetuning_tokenizer
 from electra_hf.finetuning.results import SeedResult
 from electra_hf.finetuning.tagging.arguments import TaggingArguments
 from electra_hf.finetuning.tagging.data import TaggingData
+from electra_hf.finetuning.tagging.decoding import decode_rows
 from electra_hf.finetuning.tagging.encoding import TaggedWindows, encode_tagging, room_in_window
 from electra_hf.finetuning.tagging.entities import entity_confusion, page_sentences, tag_confusion
 from electra_hf.finetuning.tagging.metrics import (
@@ -34,7 +34,6 @@ from electra_hf.finetuning.tagging.training_arguments import TaggingTrainingArgu
 from electra_hf.finetuning.task_run import TaskRun, predict_by_length
 from electra_hf.finetuning.trainer import FinetuningTrainer
 from electra_hf.finetuning.weights import load_config
-from electra_hf.models.crf import LinearChainCRF
 
 _TYPE_SCORES = ("precision", "recall", "f1", "number")
 
@@ -182,11 +181,7 @@ class TokenClassification(TaskRun):
 
     def _tags(self, windows: TaggedWindows, emissions: np.ndarray, loaded: LoadedTagger) -> list[np.ndarray]:
         """The tags of all units of each text, numbers of the data's labels."""
-        rows = windows.stitch(emissions)
-        if loaded.crf is None:
-            numbers = [_in_numbers_of_data(row.argmax(-1), loaded) for row in rows]
-        else:
-            numbers = [_in_numbers_of_data(path, loaded) for path in viterbi_paths(loaded.crf, rows)]
+        numbers = decode_rows(windows.stitch(emissions), loaded.crf, loaded.label_ids)
         return windows.tags_of_units(numbers)
 
     def _names(self, tags: Sequence[np.ndarray]) -> list[list[str]]:
@@ -307,42 +302,6 @@ def units_of(split: Dataset) -> list[list[str]]:
         [text[start:end] for start, end in zip(starts, ends, strict=True)]
         for text, starts, ends in zip(split["text"][:], split["starts"][:], split["ends"][:], strict=True)
     ]
-
-
-@torch.no_grad()
-def viterbi_paths(crf: LinearChainCRF, rows: Sequence[np.ndarray], batch_size: int = 256) -> list[np.ndarray]:
-    """The most probable valid tags of texts of different lengths.
-
-    Args:
-        crf: The transitions.
-        rows: (units, tags) fp32 emissions of each text.
-        batch_size: Texts that are decoded together, those of like length.
-
-    Returns:
-        (units,) int64 of each text.
-    """
-    device = crf.transitions.device
-    paths: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(rows)
-    order = sorted((number for number, row in enumerate(rows) if len(row)), key=lambda number: -len(rows[number]))
-    for start in range(0, len(order), batch_size):
-        chosen = order[start : start + batch_size]
-        lengths = torch.tensor([len(rows[number]) for number in chosen])
-        emissions = torch.nn.utils.rnn.pad_sequence(
-            [torch.from_numpy(np.ascontiguousarray(rows[number])) for number in chosen], batch_first=True
-        )
-        mask = torch.arange(emissions.shape[1])[None] < lengths[:, None]
-        found = crf.viterbi(emissions.to(device), mask.to(device)).cpu().numpy()
-        for number, path, length in zip(chosen, found, lengths.tolist(), strict=True):
-            paths[number] = path[:length]
-    return paths
-
-
-def _in_numbers_of_data(tags: np.ndarray, loaded: LoadedTagger) -> np.ndarray:
-    if loaded.label_ids is None:
-        return tags
-    number_of = np.empty(len(loaded.label_ids), dtype=np.int64)
-    number_of[list(loaded.label_ids)] = np.arange(len(loaded.label_ids))
-    return number_of[tags]
 
 
 def _with_tags_of_model(data: TaggingData, own: tuple[str, ...]) -> TaggingData:
