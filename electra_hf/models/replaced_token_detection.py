@@ -14,11 +14,12 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import ElectraForMaskedLM, ElectraForPreTraining, PreTrainedModel
+from transformers import ElectraForMaskedLM, ElectraForPreTraining, ElectraModel, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.generic import ModelOutput
 
-from electra_hf.models import checkpoint
+from electra_hf.errors import UsageError
+from electra_hf.models import checkpoint, fused
 from electra_hf.models.configuration import ReplacedTokenDetectionConfig
 from electra_hf.models.initialization import initialize_as_reference
 from electra_hf.models.sampling import sample_tokens
@@ -73,6 +74,8 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
+    # How a step is computed: auto, plain, fused or native (docs/performance.md). The mathematics is the same.
+    implementation = "auto"
     # forward() divides by the global denominators that the trainer passes in `num_items_in_batch`.
     accepts_loss_kwargs = True
 
@@ -160,33 +163,21 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             ReplacedTokenDetectionOutput.
         """
         config = self.config
-        inputs = {"token_type_ids": token_type_ids}
-
-        mask = attention_bias(self.generator, attention_mask)
-        hidden = self.generator.electra(input_ids, attention_mask=mask, **inputs).last_hidden_state  # (b, l, h)
-        index = masked_positions.unsqueeze(-1).expand(-1, -1, hidden.size(-1))
-        gathered = hidden.gather(1, index)  # (b, k, h)
-        vocabulary_logits = self.generator.generator_lm_head(self.generator.generator_predictions(gathered)).float()
         targets = original_ids.gather(1, masked_positions)  # (b, k)
         used = masked_weights > 0
-        nll = F.cross_entropy(vocabulary_logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-        generator_loss_sum = (nll * masked_weights).sum()
+
+        hidden = self._encode(self.generator.electra, input_ids, attention_mask, token_type_ids)  # (b, l, h)
+        index = masked_positions.unsqueeze(-1).expand(-1, -1, hidden.size(-1))
+        predictions = self.generator.generator_predictions(hidden.gather(1, index))  # (b, k, e)
+        generator_loss_sum, sampled, correct = self._predict_tokens(predictions, targets, masked_weights)
 
         with torch.no_grad():
-            sampled = sample_tokens(
-                vocabulary_logits.detach(),
-                sampler=config.sampler,
-                temperature=config.temperature,
-                disallowed=targets if config.disallow_correct else None,
-            )
             # Unused slots write the original of position 0 over itself, however many there are.
             sampled = torch.where(used, sampled, targets)
             corrupted = original_ids.scatter(1, masked_positions, sampled)
             labels = corrupted != original_ids
-            correct = (vocabulary_logits.argmax(-1) == targets) & used
 
-        mask = attention_bias(self.discriminator, attention_mask)
-        hidden = self.discriminator.electra(corrupted, attention_mask=mask, **inputs).last_hidden_state
+        hidden = self._encode(self.discriminator.electra, corrupted, attention_mask, token_type_ids)
         logits = self.discriminator.discriminator_predictions(hidden).float()  # (b, l)
         bce = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
         real = torch.ones_like(bce) if attention_mask is None else attention_mask.to(bce.dtype)
@@ -203,12 +194,73 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             rtd_loss=rtd_loss.detach(),
             generator_loss_sum=generator_loss_sum.detach(),
             rtd_loss_sum=rtd_loss_sum.detach(),
-            generator_correct=correct,
+            generator_correct=correct & used,
             sampled_ids=sampled,
             corrupted_ids=corrupted,
             labels=labels,
             logits=logits.detach(),
         )
+
+    def _encode(
+        self, encoder: ElectraModel, ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
+    ) -> Tensor:
+        """(b, l, h) last hidden state, from the fused layers or the encoder's own."""
+        operations = self._encoder_operations(encoder)
+        if operations is not None:
+            return fused.encode(encoder, ids, attention_mask, token_type_ids, operations, fused.Seeds())
+        mask = attention_bias(encoder, attention_mask)
+        return encoder(ids, attention_mask=mask, token_type_ids=token_type_ids).last_hidden_state
+
+    def _encoder_operations(self, encoder: ElectraModel) -> fused.Operations | None:
+        """What the fused layers compute with; None for the encoder's own layers."""
+        if self.implementation == "plain":
+            return None
+        reason = fused.obstacle(encoder)
+        if reason is None:
+            return fused.cpu_operations(self.implementation)
+        if self.implementation == "native" and not torch.compiler.is_compiling():
+            raise UsageError(f"implementation 'native' cannot be used: {reason}; use auto, fused or plain")
+        return None
+
+    def _predict_tokens(self, predictions: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """What the generator says about the masked positions.
+
+        Args:
+            predictions: (b, k, e) hidden states before the projection to the vocabulary.
+            targets: (b, k) int64, the original tokens.
+            weights: (b, k) float, 1 for used slots.
+
+        Returns:
+            () fp32 sum of the negative log-likelihoods over used slots; (b, k) int64 samples; (b, k) bool: the
+            original is the most likely token.
+        """
+        config, head = self.config, self.generator.generator_lm_head
+        if self.implementation == "plain" or config.sampler != "gumbel":
+            logits = head(predictions).float()  # (b, k, v)
+            nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
+            sampled = sample_tokens(
+                logits.detach(),
+                sampler=config.sampler,
+                temperature=config.temperature,
+                disallowed=targets if config.disallow_correct else None,
+            )
+            return (nll * weights).sum(), sampled, logits.argmax(-1) == targets
+        dtype = predictions.dtype
+        if torch.is_autocast_enabled(predictions.device.type):
+            dtype = torch.get_autocast_dtype(predictions.device.type)
+        operations = self._encoder_operations(self.generator.electra)
+        loss_sum, sampled, correct = fused.vocabulary_loss(
+            predictions.flatten(0, 1).to(dtype),
+            head.weight,
+            head.bias,
+            targets.flatten(),
+            weights.flatten(),
+            operations=operations or fused.TorchOperations(),
+            seed=None if operations is None else fused.Seeds().next(),
+            temperature=config.temperature,
+            disallow_correct=config.disallow_correct,
+        )
+        return loss_sum, sampled.view_as(targets), correct.view_as(targets)
 
     def save_pretrained(
         self,

@@ -11,10 +11,19 @@ from torch import Tensor
 _TINY = torch.finfo(torch.float32).tiny
 
 
+def exponential_noise(like: Tensor, generator: torch.Generator | None = None) -> Tensor:
+    """Standard exponential noise, fp32, above 0, with the shape and device of `like`.
+
+    The largest of p / noise has the distribution p, as the largest of log p + Gumbel noise has: the Gumbel-max trick
+    with one logarithm instead of two.
+    """
+    uniform = torch.rand(like.shape, dtype=torch.float32, device=like.device, generator=generator)
+    return -torch.log(uniform.clamp_min(_TINY))  # never 0, since rand stays below 1
+
+
 def gumbel_noise(like: Tensor) -> Tensor:
     """Standard Gumbel noise, fp32, with the shape and device of `like`."""
-    uniform = torch.rand(like.shape, dtype=torch.float32, device=like.device)
-    return -torch.log((-torch.log(uniform.clamp_min(_TINY))).clamp_min(_TINY))
+    return -torch.log(exponential_noise(like).clamp_min(_TINY))
 
 
 @torch.no_grad()

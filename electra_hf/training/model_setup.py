@@ -85,7 +85,9 @@ def build_model(
         pad_token_id=discriminator_config.pad_token_id,
         **settings,
     )
-    return ElectraForReplacedTokenDetection(config, generator=generator, discriminator=discriminator)
+    model = ElectraForReplacedTokenDetection(config, generator=generator, discriminator=discriminator)
+    model.implementation = model_args.implementation
+    return model
 
 
 def loaded_halves(model_args: ModelArguments) -> tuple[str, ...]:

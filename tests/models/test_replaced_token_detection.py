@@ -8,12 +8,24 @@ from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
 from electra_hf.errors import UsageError
 from electra_hf.models import ReplacedTokenDetectionConfig, derive_generator_config
+from electra_hf.models.fused import KernelError, native_operations
 
 
+def need_kernels() -> None:
+    try:
+        native_operations()
+    except KernelError as error:
+        pytest.skip(f"no compiled kernels here: {error}")
+
+
+@pytest.mark.parametrize("implementation", ["plain", "fused", "native"])
 @pytest.mark.parametrize("sharing", ["all", "word", "none"])
-def test_loss_and_gradients_equal_two_separate_models(make_model, make_batch, tmp_path, sharing):
+def test_loss_and_gradients_equal_two_separate_models(make_model, make_batch, tmp_path, sharing, implementation):
     """Full logits, -100 labels and transformers' own losses must give the same numbers as the gathered head."""
+    if implementation == "native":
+        need_kernels()
     model, batch = make_model(embedding_sharing=sharing), make_batch()
+    model.implementation = implementation
     output = model(**batch)
     output.loss.backward()
     model.save_pretrained(tmp_path)

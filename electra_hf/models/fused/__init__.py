@@ -1,0 +1,19 @@
+"""The fast path: the same mathematics as the plain modules, with less traffic through memory (docs/performance.md)."""
+
+from electra_hf.models.fused.encoder import encode, obstacle
+from electra_hf.models.fused.native import KernelError, native_operations
+from electra_hf.models.fused.noise import Seeds
+from electra_hf.models.fused.operations import Operations, TorchOperations, cpu_operations
+from electra_hf.models.fused.vocabulary import vocabulary_loss
+
+__all__ = [
+    "KernelError",
+    "Operations",
+    "Seeds",
+    "TorchOperations",
+    "cpu_operations",
+    "encode",
+    "native_operations",
+    "obstacle",
+    "vocabulary_loss",
+]

@@ -1,0 +1,106 @@
+"""ELECTRA's encoder on a CPU, from fused layers; the weights stay those of transformers' modules."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import ElectraModel
+
+from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_weights
+from electra_hf.models.fused.noise import Seeds
+from electra_hf.models.fused.operations import Operations
+
+
+def obstacle(model: ElectraModel) -> str | None:
+    """Why the fused layers cannot stand in for a model's own, in words; None if they can."""
+    config = model.config
+    if model.device.type != "cpu":
+        return f"the model is on {model.device.type}, and the fused layers are for CPUs"
+    if torch.compiler.is_compiling():
+        return "torch.compile takes the model's own layers"
+    if config._attn_implementation != "sdpa":
+        return f"attn_implementation {config._attn_implementation} was asked for"
+    if config.hidden_act != "gelu":
+        return f"the fused layers know gelu, and hidden_act is {config.hidden_act}"
+    if config.is_decoder:
+        return "the model is a decoder"
+    if model.encoder.layer[0].gradient_checkpointing:  # type: ignore[union-attr]
+        return "activation checkpointing takes the model's own layers"
+    if model.dtype != torch.float32:
+        return f"the weights are {model.dtype}, and the fused layers keep them in float32"
+    if compute_dtype() not in (torch.float32, torch.bfloat16):
+        return f"the fused layers compute in float32 and bfloat16, not in {compute_dtype()}"
+    return None
+
+
+def compute_dtype() -> torch.dtype:
+    """The dtype of matrix products on the CPU here: autocast's, or float32."""
+    return torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+
+
+def encode(
+    model: ElectraModel,
+    input_ids: Tensor,
+    attention_mask: Tensor | None,
+    token_type_ids: Tensor | None,
+    operations: Operations,
+    seeds: Seeds,
+) -> Tensor:
+    """What `model(...).last_hidden_state` is, up to rounding and the noise of dropout.
+
+    Args:
+        model: The encoder; its mode says whether anything is dropped.
+        input_ids: (b, l) int64.
+        attention_mask: (b, l), 1 for real tokens; None when nothing is padded.
+        token_type_ids: (b, l) int64; None for a single segment.
+        operations: What lies between the products.
+        seeds: Of the dropout masks.
+
+    Returns:
+        (b, l, h), in autocast's dtype.
+    """
+    config, dtype = model.config, compute_dtype()
+    batch, length = input_ids.shape
+    p_hidden = config.hidden_dropout_prob if model.training else 0.0
+    p_attention = config.attention_probs_dropout_prob if model.training else 0.0
+    with torch.autocast("cpu", enabled=False):
+        x = _embed(model, input_ids, token_type_ids, operations, seeds, p_hidden).to(dtype)
+        if config.embedding_size != config.hidden_size:
+            project = model.embeddings_project
+            x = F.linear(x, project.weight.to(dtype), project.bias.to(dtype))
+        bias = None
+        if attention_mask is not None:
+            bias = torch.zeros(batch, length).masked_fill_(attention_mask == 0, -torch.inf)
+        for layer in model.encoder.layer:
+            settings = LayerSettings(
+                operations,
+                batch=batch,
+                heads=config.num_attention_heads,
+                eps=config.layer_norm_eps,
+                attention=seeds.dropout(p_attention),
+                output=seeds.dropout(p_hidden),
+                feed_forward=seeds.dropout(p_hidden),
+            )
+            x = FusedLayer.apply(settings, x, bias, *layer_weights(layer))  # type: ignore[arg-type]
+        return x.view(batch, length, -1)
+
+
+def _embed(
+    model: ElectraModel,
+    input_ids: Tensor,
+    token_type_ids: Tensor | None,
+    operations: Operations,
+    seeds: Seeds,
+    p_hidden: float,
+) -> Tensor:
+    """(b l, e) fp32 embeddings after LayerNorm and dropout."""
+    embeddings = model.embeddings
+    types = embeddings.token_type_embeddings.weight[0]  # (e,)
+    if token_type_ids is not None:
+        types = embeddings.token_type_embeddings(token_type_ids)
+    x = embeddings.word_embeddings(input_ids) + (
+        embeddings.position_embeddings.weight[: input_ids.size(1)] + types
+    )  # (b, l, e)
+    norm = embeddings.LayerNorm
+    return FusedNorm.apply(  # type: ignore[return-value]
+        operations, x.flatten(0, 1), norm.weight, norm.bias, norm.eps, seeds.dropout(p_hidden)
+    )
