@@ -5,9 +5,9 @@ that place and not from a state: the same whatever the batch, the loader worker,
 resumed at.
 """
 
-import bisect
 from collections.abc import Sequence
-from itertools import accumulate
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,37 @@ class SharedEpoch:
 
     def set(self, epoch: int) -> None:
         self._value.fill_(epoch)
+
+
+@dataclass(frozen=True)
+class BlockBatch(Sequence[Example]):
+    """The examples of a batch as columns, so that the collator has nothing to do for each; also a sequence of them.
+
+    Attributes:
+        input_ids: (batch, length) unsigned integers.
+        lengths: (batch,) int64, real tokens of each row.
+        first_lengths: (batch,) int64, tokens of its first segment.
+        samples: (batch,) int64, with `epoch` the key of its mask.
+        epoch: the same for all rows.
+    """
+
+    input_ids: np.ndarray
+    lengths: np.ndarray
+    first_lengths: np.ndarray
+    samples: np.ndarray
+    epoch: int
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> Example:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return {
+            "input_ids": self.input_ids[index],
+            "length": int(self.lengths[index]),
+            "first_length": int(self.first_lengths[index]),
+            "sample": int(self.samples[index]),
+            "epoch": self.epoch,
+        }
 
 
 class BlockDataset(Dataset[Example]):
@@ -66,12 +97,13 @@ class BlockDataset(Dataset[Example]):
         self.vocab_size = int(self.manifest["settings"]["vocab_size"])
         for shard in self.manifest["shards"]:
             _check_files(self.folder, shard["files"], verify)
-        self._stops = list(accumulate(shard["blocks"] for shard in self.manifest["shards"]))
-        self._length = self._stops[-1]
+        # Where each shard begins, and where the last one ends.
+        self._bounds = np.cumsum([0, *(shard["blocks"] for shard in self.manifest["shards"])], dtype=np.int64)
+        self._length = int(self._bounds[-1])
         self._epoch = SharedEpoch()
         self._arrays: dict[int, list[np.ndarray]] = {}
         # A shard is read whole and hashed before its first block is used, as a rule once for all loader workers.
-        self._verified = torch.zeros(len(self._stops), dtype=torch.bool).share_memory_()
+        self._verified = torch.zeros(len(self._bounds) - 1, dtype=torch.bool).share_memory_()
 
     def __len__(self) -> int:
         return self._length
@@ -83,16 +115,24 @@ class BlockDataset(Dataset[Example]):
     def __getitem__(self, index: int) -> Example:
         if not -self._length <= index < self._length:
             raise IndexError(f"block {index} of {self._length}")
-        return self._example(self._block(index), self._epoch.get())
+        return self.__getitems__([index])[0]
 
-    def __getitems__(self, indices: Sequence[int]) -> list[Example]:
+    def __getitems__(self, indices: Sequence[int]) -> BlockBatch:
         """The examples of a batch; torch's loader calls this with all its indices at once."""
-        epoch = self._epoch.get()
-        return [self._example(self._block(index), epoch) for index in indices]
-
-    def _block(self, index: int) -> int:
-        """Where in the whole folder an example of this (possibly selected) data set stands."""
-        return index % self._length * self._stops[-1] // self._length
+        # Where in the whole folder the examples of this (possibly selected) data set stand.
+        blocks = np.asarray(indices, dtype=np.int64) % self._length * self._bounds[-1] // self._length
+        shard_numbers = np.searchsorted(self._bounds, blocks, side="right") - 1
+        rows = blocks - self._bounds[shard_numbers]
+        # Row by row: in a shuffled batch hardly two rows are of one shard.
+        found = [(self._shard(shard), row) for shard, row in zip(shard_numbers.tolist(), rows.tolist(), strict=True)]
+        ids, lengths, first_lengths = ([arrays[kind][row] for arrays, row in found] for kind in range(3))
+        return BlockBatch(
+            input_ids=np.concatenate(ids).reshape(len(ids), self.max_length),
+            lengths=np.array(lengths, dtype=np.int64),
+            first_lengths=np.array(first_lengths, dtype=np.int64),
+            samples=blocks,
+            epoch=self._epoch.get(),
+        )
 
     def set_epoch(self, epoch: int) -> None:
         """Draw other masks from here on; accelerate's loaders call this at the start of each epoch."""
@@ -119,15 +159,13 @@ class BlockDataset(Dataset[Example]):
         """
         counts = np.zeros(self.vocab_size, dtype=np.int64)
         total = self._length if max_blocks is None else min(max_blocks, self._length)
-        chosen = np.arange(total, dtype=np.int64) * self._stops[-1] // max(total, 1)
-        start = 0
-        for shard, stop in enumerate(self._stops):
+        chosen = np.arange(total, dtype=np.int64) * self._bounds[-1] // max(total, 1)
+        for shard, (start, stop) in enumerate(pairwise(self._bounds.tolist())):
             ids, lengths, _ = self._shard(shard)
             rows = chosen[(chosen >= start) & (chosen < stop)] - start
             for part in np.array_split(rows, max(1, len(rows) // 10_000)):
                 real = np.arange(self.max_length) < lengths[part, None]  # (part, length)
                 counts += np.bincount(ids[part][real], minlength=self.vocab_size)
-            start = stop
         return counts
 
     def _shard(self, shard: int) -> list[np.ndarray]:
@@ -150,18 +188,6 @@ class BlockDataset(Dataset[Example]):
             self._verified[shard] = True
             self._arrays[shard] = arrays
         return self._arrays[shard]
-
-    def _example(self, index: int, epoch: int) -> Example:
-        shard = bisect.bisect_right(self._stops, index)
-        ids, lengths, first_lengths = self._shard(shard)
-        row = index - (self._stops[shard - 1] if shard else 0)
-        return {
-            "input_ids": ids[row],
-            "length": int(lengths[row]),
-            "first_length": int(first_lengths[row]),
-            "sample": index,
-            "epoch": epoch,
-        }
 
 
 def _damaged(path: Path, found: str) -> str:

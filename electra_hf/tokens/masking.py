@@ -20,6 +20,7 @@ from torch.utils.data import get_worker_info
 from transformers import DataCollatorForLanguageModeling
 
 from electra_hf.errors import UsageError
+from electra_hf.tokens.blocks import BlockBatch
 from electra_hf.tokens.tokenizers import check_tokenizer
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -30,9 +31,12 @@ _MASK_STREAM, _TOKEN_STREAM = np.uint64(1), np.uint64(2)
 def mix(values: np.ndarray) -> np.ndarray:
     """SplitMix64's step: neighbouring uint64 become unrelated uint64."""
     values = values + _GOLDEN
-    values = (values ^ (values >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    values = (values ^ (values >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return values ^ (values >> np.uint64(31))
+    values ^= values >> np.uint64(30)
+    values *= np.uint64(0xBF58476D1CE4E5B9)
+    values ^= values >> np.uint64(27)
+    values *= np.uint64(0x94D049BB133111EB)
+    values ^= values >> np.uint64(31)
+    return values
 
 
 def row_keys(seed: int, epochs: np.ndarray, samples: np.ndarray) -> np.ndarray:
@@ -63,12 +67,17 @@ def choose_positions(
     """
     length = candidates.shape[1]
     capacity = min(slots(length, probability), length)
-    # The positions with the largest random words win; | 1 leaves 0 to the positions that may not.
-    words = mix(keys[:, None] + np.arange(length, dtype=np.uint64) * _GOLDEN) | np.uint64(1)  # (batch, length)
-    words[~candidates] = 0
-    positions = np.argpartition(words, length - capacity, axis=1)[:, length - capacity :]  # (batch, K)
-    order = np.argsort(np.take_along_axis(words, positions, axis=1), axis=1)[:, ::-1]  # the largest first
-    positions = np.take_along_axis(positions, order, axis=1)
+    # The positions with the largest random words win. The lowest bits of a word say where it stands, counted from 1:
+    # no two are equal, 0 is left to the positions that may not win, and a word can be sorted without its position.
+    places = np.uint64((1 << length.bit_length()) - 1)
+    column = np.arange(length, dtype=np.uint64)
+    words = mix(keys[:, None] + column * _GOLDEN)  # (batch, length)
+    words &= ~places
+    words |= column + np.uint64(1)
+    words *= candidates
+    largest = np.partition(words, length - capacity, axis=1)[:, length - capacity :]  # (batch, K)
+    largest.sort(axis=1)
+    positions = (largest[:, ::-1] & places).astype(np.int64) - 1  # of the largest first
     wanted = np.maximum(1, np.rint(lengths * probability).astype(np.int64))
     used_slots = np.minimum(np.minimum(wanted, candidates.sum(axis=1)), capacity)  # (batch,)
     used = np.arange(capacity) < used_slots[:, None]  # (batch, K)
@@ -104,14 +113,14 @@ def replace_tokens(
     """
     places = keys[:, None] + positions.astype(np.uint64) * _GOLDEN  # (batch, K)
     fraction = (mix(mix(places) ^ _MASK_STREAM) >> np.uint64(11)) * 2.0**-53  # in [0, 1)
-    replacements = np.take_along_axis(ids, positions, axis=1)  # (batch, K)
+    flat = positions + np.arange(0, ids.size, ids.shape[1])[:, None]  # (batch, K) into all tokens of the batch
+    replacements = ids.take(flat)
     if random_probability > 0:
         drawn = ordinary_ids[mix(mix(places) ^ _TOKEN_STREAM) % np.uint64(len(ordinary_ids))]
         replacements = np.where(fraction < mask_probability + random_probability, drawn, replacements)
     replacements = np.where(fraction < mask_probability, mask_id, replacements)
     masked = ids.copy()
-    rows, columns = np.nonzero(used)  # unused slots would overwrite position 0
-    masked[rows, positions[rows, columns]] = replacements[rows, columns]
+    masked.put(flat[used], replacements[used])  # unused slots would overwrite position 0
     return masked
 
 
@@ -172,8 +181,11 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
 
     def numpy_call(self, examples: Sequence[Any]) -> dict[str, np.ndarray]:  # pyright: ignore[reportIncompatibleMethodOverride]
         """The batch as numpy arrays."""
-        if isinstance(examples[0], Mapping) and "sample" in examples[0]:
-            ids = np.stack([example["input_ids"] for example in examples]).astype(np.int64)  # (batch, length)
+        if isinstance(examples, BlockBatch):
+            ids, lengths, first_lengths = examples.input_ids, examples.lengths, examples.first_lengths
+            epochs, samples = np.full(len(examples), examples.epoch), examples.samples
+        elif isinstance(examples[0], Mapping) and "sample" in examples[0]:
+            ids = np.stack([example["input_ids"] for example in examples])  # (batch, length)
             columns = ("length", "first_length", "epoch", "sample")
             lengths, first_lengths, epochs, samples = (
                 np.array([example[column] for example in examples], dtype=np.int64) for column in columns
@@ -200,8 +212,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             random_probability=self.random_replace_prob,
         )
         batch = {
-            "input_ids": masked,
-            "original_ids": ids,
+            "input_ids": masked.astype(np.int64, copy=False),
+            "original_ids": ids.astype(np.int64, copy=False),
             "masked_positions": positions,
             "masked_weights": used.astype(np.float32),
         }

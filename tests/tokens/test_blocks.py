@@ -34,6 +34,17 @@ def test_examples(blocks, tokenizer, folder):
         blocks[len(blocks)]
 
 
+def test_a_batch_of_blocks_is_masked_like_its_examples(blocks, tokenizer):
+    collator = DataCollatorForReplacedTokenDetection(tokenizer, seed=3)
+    blocks.set_epoch(2)
+    chosen = [len(blocks) - 1, 51, 0, 50, 51]
+    batch, examples = blocks.__getitems__(chosen), [blocks[index] for index in chosen]
+    assert len(batch) == 5 and batch[-1]["sample"] == 51 and {example["epoch"] for example in batch} == {2}
+    whole, expected = collator(batch), collator(examples)
+    assert set(whole) == set(expected)
+    assert all(torch.equal(values, expected[name]) for name, values in whole.items())
+
+
 def test_select(blocks):
     few = blocks.select(7)
     assert len(few) == 7 and len(blocks) > 7 and len(blocks.select(10**9)) == len(blocks)

@@ -117,6 +117,19 @@ def test_positions_are_uniform():
     assert pairs.std() < 1.3 * np.sqrt(pairs.mean())
 
 
+def test_positions_are_those_of_the_largest_words():
+    keys = row_keys(5, np.zeros(200), np.arange(200))
+    lengths = np.where(np.arange(200) % 3, 40, np.arange(200) % 40 + 1)
+    candidates = (np.arange(40) < lengths[:, None]) & (np.arange(40) % 7 != 0)
+    positions, used = choose_positions(keys, candidates, lengths, 0.25)
+    for row, key in enumerate(keys):
+        words = mix(key + np.arange(40, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15))
+        allowed = sorted(np.flatnonzero(candidates[row]), key=lambda position: words[position], reverse=True)
+        expected = sorted(allowed[: max(1, round(lengths[row] * 0.25))])
+        assert positions[row].tolist() == expected + [0] * (10 - len(expected))
+        assert used[row].tolist() == [True] * len(expected) + [False] * (10 - len(expected))
+
+
 def share(tokenizer, **settings) -> tuple[int, int, int]:
     """How many masked slots of 400 rows got [MASK], another token, or stayed."""
     batch = Collator(tokenizer, seed=5, **settings)([example(sample) for sample in range(400)])
