@@ -20,6 +20,7 @@ from transformers.utils.generic import ModelOutput
 
 from electra_hf.errors import UsageError
 from electra_hf.models import checkpoint, fused
+from electra_hf.models.attention import attention_bias
 from electra_hf.models.configuration import ReplacedTokenDetectionConfig
 from electra_hf.models.initialization import initialize_as_reference
 from electra_hf.models.sampling import sample_tokens
@@ -76,6 +77,8 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
     _supports_flex_attn = True
     # How a step is computed: auto, plain, fused or native (docs/performance.md). The mathematics is the same.
     implementation = "auto"
+    # auto: the Trainer measures what is fastest on a GPU. Otherwise the configurations of both halves decide.
+    attn_implementation = "auto"
     # forward() divides by the global denominators that the trainer passes in `num_items_in_batch`.
     accepts_loss_kwargs = True
 
@@ -220,6 +223,8 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             return fused.cpu_operations(self.implementation)
         if self.implementation == "native" and not torch.compiler.is_compiling():
             raise UsageError(f"implementation 'native' cannot be used: {reason}; use auto, fused or plain")
+        if encoder.device.type == "cpu" and not torch.compiler.is_compiling():
+            fused.tell_obstacle(reason)
         return None
 
     def _predict_tokens(self, predictions: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -306,26 +311,3 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             CheckpointError: If a weight is missing, unexpected or of another shape.
         """
         checkpoint.load_weights(self, folder)
-
-
-def attention_bias(encoder: PreTrainedModel, attention_mask: Tensor | None) -> Tensor | None:
-    """The padding mask in the form that the encoder's attention takes as it is.
-
-    A 2D mask makes transformers ask `mask.all()` on the host in every call (masking_utils.py), which stalls a GPU.
-
-    Args:
-        encoder: Model whose configuration names the attention implementation.
-        attention_mask: (b, l), 1 for real tokens, or None.
-
-    Returns:
-        (b, 1, 1, l) bool for SDPA or additive fp32 for eager attention; the mask itself for others; None for None.
-    """
-    if attention_mask is None:
-        return None
-    implementation = encoder.config._attn_implementation
-    if implementation not in ("sdpa", "eager"):
-        return attention_mask
-    visible = attention_mask[:, None, None, :].bool()
-    if implementation == "sdpa":
-        return visible
-    return torch.zeros(visible.shape, device=visible.device).masked_fill(~visible, torch.finfo(torch.float32).min)

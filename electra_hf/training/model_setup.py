@@ -26,6 +26,7 @@ from electra_hf.models.checkpoint import (
 from electra_hf.models.configuration import OBJECTIVE_FIELDS
 from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
 from electra_hf.training.arguments import DataArguments, ModelArguments
+from electra_hf.training.attention import AUTO
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,8 @@ def build_model(
     settings = {name: value for name in OBJECTIVE_FIELDS if (value := getattr(model_args, name)) is not None}
     source, hub = model_args.model_name_or_path, _hub_options(model_args)
     encoder = {**hub}
-    if model_args.attn_implementation:
+    named = model_args.attn_implementation != AUTO
+    if named:
         encoder["attn_implementation"] = model_args.attn_implementation
     discriminator = load_discriminator(source, **encoder) if source else None
     _refuse_sizes_of_loaded_halves(model_args)
@@ -76,7 +78,7 @@ def build_model(
     check_vocabulary(model_args, tokenizer)
     if source or place:
         _say_what_is_fresh(generator_config, discriminator_config, loaded_halves(model_args))
-    if model_args.attn_implementation:
+    if named:
         for config in (generator_config, discriminator_config):
             config._attn_implementation = model_args.attn_implementation
     config = ReplacedTokenDetectionConfig(
@@ -86,7 +88,7 @@ def build_model(
         **settings,
     )
     model = ElectraForReplacedTokenDetection(config, generator=generator, discriminator=discriminator)
-    model.implementation = model_args.implementation
+    model.implementation, model.attn_implementation = model_args.implementation, model_args.attn_implementation
     return model
 
 

@@ -8,6 +8,7 @@ import torch
 from transformers import BertTokenizer
 
 from electra_hf.errors import CheckpointError, UsageError
+from electra_hf.models import fused
 from electra_hf.training import DataArguments, ModelArguments
 from electra_hf.training.model_setup import build_model, loaded_halves
 
@@ -166,3 +167,14 @@ def test_other_rules_for_the_text_are_mentioned(folders, tokenizer, caplog):
     with caplog.at_level(logging.WARNING, logger="electra_hf"):
         build(tokenizer, model_name_or_path=str(folders / "run"))
     assert not caplog.records
+
+
+@pytest.mark.parametrize("implementation", ["auto", "plain", "fused"])
+def test_the_model_computes_as_was_asked_for(tokenizer, make_batch, implementation, monkeypatch):
+    """The fused layers are called exactly if they were not refused."""
+    model = build(tokenizer, config_overrides=SIZES, implementation=implementation)
+    calls = []
+    encode = fused.encode
+    monkeypatch.setattr(fused, "encode", lambda *args: calls.append(1) or encode(*args))
+    assert torch.isfinite(model(**make_batch()).loss)
+    assert len(calls) == (0 if implementation == "plain" else 2)

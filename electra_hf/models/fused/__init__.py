@@ -1,6 +1,6 @@
 """The fast path: the same mathematics as the plain modules, with less traffic through memory (docs/performance.md)."""
 
-from electra_hf.models.fused.encoder import encode, obstacle
+from electra_hf.models.fused.encoder import encode, obstacle, tell_obstacle
 from electra_hf.models.fused.native import KernelError, native_operations
 from electra_hf.models.fused.noise import Seeds
 from electra_hf.models.fused.operations import Operations, TorchOperations, cpu_operations
@@ -15,5 +15,6 @@ __all__ = [
     "encode",
     "native_operations",
     "obstacle",
+    "tell_obstacle",
     "vocabulary_loss",
 ]

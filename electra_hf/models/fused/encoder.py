@@ -1,5 +1,8 @@
 """ELECTRA's encoder on a CPU, from fused layers; the weights stay those of transformers' modules."""
 
+import logging
+from functools import cache
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -8,6 +11,8 @@ from transformers import ElectraModel
 from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_weights
 from electra_hf.models.fused.noise import Seeds
 from electra_hf.models.fused.operations import Operations
+
+logger = logging.getLogger(__name__)
 
 
 def obstacle(model: ElectraModel) -> str | None:
@@ -30,6 +35,12 @@ def obstacle(model: ElectraModel) -> str | None:
     if compute_dtype() not in (torch.float32, torch.bfloat16):
         return f"the fused layers compute in float32 and bfloat16, not in {compute_dtype()}"
     return None
+
+
+@cache
+def tell_obstacle(reason: str) -> None:
+    """Say once that a run on a CPU goes without the fused layers, and why."""
+    logger.info("The encoders' own layers are used instead of the fused ones, which is slower: %s.", reason)
 
 
 def compute_dtype() -> torch.dtype:

@@ -36,22 +36,27 @@ inline float get(float value) { return value; }
 inline float get(Bf16 value) { return as_float(uint32_t(value.bits) << 16); }
 
 inline void put(float& target, float value) { target = value; }
-// Round to nearest, ties to even; a NaN stays one.
-inline void put(Bf16& target, float value) {
-    const uint32_t bits = as_bits(value);
-    const uint32_t rounded = (bits + 0x7FFFu + ((bits >> 16) & 1u)) >> 16;
-    target.bits = uint16_t(value != value ? 0x7FC0u : rounded);
-}
+// Round to nearest, ties away from 0: two operations. The NaN of the processor, and those read from Bf16, stay NaN.
+inline void put(Bf16& target, float value) { target.bits = uint16_t((as_bits(value) + 0x8000u) >> 16); }
 
-// e^x to 2e-7; 0 below -87, where the result would not be a normal number.
+// How precise a function has to be for results of type T: bfloat16 keeps 8 bits.
+template <typename T>
+struct Precise {
+    static constexpr bool value = sizeof(T) == sizeof(float);
+};
+
+// e^x to 2e-7, or to 1e-4 where that is enough; 0 below -87, where the result would not be a normal number.
+template <bool precise>
 inline float fast_exp(float x) {
     const float bounded = x < -87.0f ? -87.0f : (x > 88.0f ? 88.0f : x);
     const float scaled = bounded * 1.44269504f;
     const float whole = std::rint(scaled);
     const float f = std::fma(bounded, 1.44269504f, -whole);  // 2^f, f in [-0.5, 0.5]: Taylor's series
-    float p = 1.5403530e-4f;
-    p = std::fma(p, f, 1.3333558e-3f);
-    p = std::fma(p, f, 9.6181291e-3f);
+    float p = 9.6181291e-3f;
+    if (precise) {
+        p = std::fma(1.5403530e-4f, f, 1.3333558e-3f);
+        p = std::fma(p, f, 9.6181291e-3f);
+    }
     p = std::fma(p, f, 5.5504109e-2f);
     p = std::fma(p, f, 2.4022651e-1f);
     p = std::fma(p, f, 6.9314718e-1f);
@@ -75,16 +80,23 @@ inline float exponential_variate(float v) {
     return v < 0.015625f ? near : far;
 }
 
-// Phi(x), the normal distribution function, to 1e-7, and e^(-x^2/2). Abramowitz and Stegun 1964, 7.1.26.
+// Phi(x), the normal distribution function, to 1e-7, or to 2e-5 where that is enough, and e^(-x^2/2). Abramowitz and
+// Stegun 1964, 7.1.26 and 7.1.25.
+template <bool precise>
 inline float normal_cdf(float x, float& gaussian) {
     const float z = std::fabs(x) * 0.70710678f;
-    gaussian = fast_exp(-z * z);
-    const float t = 1.0f / std::fma(0.3275911f, z, 1.0f);
-    float p = 1.061405429f;
-    p = std::fma(p, t, -1.453152027f);
-    p = std::fma(p, t, 1.421413741f);
-    p = std::fma(p, t, -0.284496736f);
-    p = std::fma(p, t, 0.254829592f);
+    gaussian = fast_exp<precise>(-z * z);
+    const float t = 1.0f / std::fma(precise ? 0.3275911f : 0.47047f, z, 1.0f);
+    float p;
+    if (precise) {
+        p = std::fma(1.061405429f, t, -1.453152027f);
+        p = std::fma(p, t, 1.421413741f);
+        p = std::fma(p, t, -0.284496736f);
+        p = std::fma(p, t, 0.254829592f);
+    } else {
+        p = std::fma(0.7478556f, t, -0.0958798f);
+        p = std::fma(p, t, 0.3480242f);
+    }
     const float tail = 0.5f * p * t * gaussian;
     return x < 0.0f ? tail : 1.0f - tail;
 }
@@ -102,10 +114,16 @@ struct RowKey {
     }
 };
 
-// 32 random bits for a column of a row; the multipliers are MurmurHash3's and xxHash's.
-inline uint32_t noise(RowKey key, uint32_t column) {
+// 32 bits for a column of a row whose upper ones are random: enough to be compared with a threshold. The multipliers
+// are those of MurmurHash3 and xxHash.
+inline uint32_t coarse_noise(RowKey key, uint32_t column) {
     uint32_t x = (column ^ key.a) * 0x85EBCA6Bu;
-    x = (x ^ (x >> 15) ^ key.b) * 0xC2B2AE35u;
+    return (x ^ (x >> 15) ^ key.b) * 0xC2B2AE35u;
+}
+
+// All 32 bits random.
+inline uint32_t noise(RowKey key, uint32_t column) {
+    uint32_t x = coarse_noise(key, column);
     x = (x ^ (x >> 13)) * 0x27D4EB2Fu;
     return x ^ (x >> 16);
 }
@@ -115,7 +133,7 @@ struct RowDropout {
     RowKey key;
     uint32_t threshold;
     float scale;
-    inline float factor(int64_t column) const { return noise(key, uint32_t(column)) < threshold ? 0.0f : scale; }
+    inline float factor(int64_t column) const { return coarse_noise(key, uint32_t(column)) < threshold ? 0.0f : scale; }
 };
 
 // In (0, 1), with full precision near 0.
@@ -208,8 +226,7 @@ void add_norm_backward_rows(const T* dy, const T* sum, const float* gamma, const
     ColumnSums gammas(columns), betas(columns), biases(columns);
     for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t thread) {
         float *gs = gammas.of(thread), *bs = betas.of(thread), *xs = biases.of(thread);
-        std::vector<float> scratch(2 * columns);
-        float *normal = scratch.data(), *grad = normal + columns;
+        std::vector<T> scratch(columns);
         for (int64_t r = first; r < last; ++r) {
             const T* gr = dy + r * columns;
             const T* sr = sum + r * columns;
@@ -217,32 +234,31 @@ void add_norm_backward_rows(const T* dy, const T* sum, const float* gamma, const
             const float average = mean[r], inverse = rstd[r];
             if (after.threshold) {
                 const RowDropout drop = after.row(r);
+                T* kept = scratch.data();
 #pragma omp simd
-                for (int64_t c = 0; c < columns; ++c) grad[c] = get(gr[c]) * drop.factor(c);
-            } else {
-#pragma omp simd
-                for (int64_t c = 0; c < columns; ++c) grad[c] = get(gr[c]);
+                for (int64_t c = 0; c < columns; ++c) put(kept[c], get(gr[c]) * drop.factor(c));
+                gr = kept;
             }
             float first_moment = 0.0f, second_moment = 0.0f;
 #pragma omp simd reduction(+ : first_moment, second_moment)
             for (int64_t c = 0; c < columns; ++c) {
-                const float hat = (get(sr[c]) - average) * inverse, g = grad[c];
+                const float hat = (get(sr[c]) - average) * inverse, g = get(gr[c]);
                 gs[c] += g * hat;
                 bs[c] += g;
-                const float h = g * gamma[c];
-                first_moment += h;
-                second_moment += h * hat;
-                normal[c] = hat;
-                grad[c] = h;
+                first_moment += g * gamma[c];
+                second_moment += g * gamma[c] * hat;
             }
             first_moment /= columns;
             second_moment /= columns;
+            // inverse * (g gamma - first_moment - hat * second_moment), with hat written out
+            const float slope = -second_moment * inverse * inverse;
+            const float offset = -first_moment * inverse - slope * average;
             if (before.threshold) {
                 const RowDropout drop = before.row(r);
                 T* xr = dx + r * columns;
 #pragma omp simd
                 for (int64_t c = 0; c < columns; ++c) {
-                    const float value = inverse * (grad[c] - first_moment - normal[c] * second_moment);
+                    const float value = get(gr[c]) * gamma[c] * inverse + get(sr[c]) * slope + offset;
                     const float dropped = value * drop.factor(c);
                     put(or_[c], value);
                     put(xr[c], dropped);
@@ -251,7 +267,7 @@ void add_norm_backward_rows(const T* dy, const T* sum, const float* gamma, const
             } else {
 #pragma omp simd
                 for (int64_t c = 0; c < columns; ++c) {
-                    const float value = inverse * (grad[c] - first_moment - normal[c] * second_moment);
+                    const float value = get(gr[c]) * gamma[c] * inverse + get(sr[c]) * slope + offset;
                     put(or_[c], value);
                     xs[c] += value;
                 }
@@ -273,7 +289,7 @@ void gelu_forward_rows(const T* x, const float* bias, T* y, int64_t rows, int64_
             for (int64_t c = 0; c < columns; ++c) {
                 float gaussian;
                 const float value = get(xr[c]) + bias[c];
-                put(yr[c], value * normal_cdf(value, gaussian));
+                put(yr[c], value * normal_cdf<Precise<T>::value>(value, gaussian));
             }
         }
     });
@@ -293,7 +309,7 @@ void gelu_backward_rows(T* dy, const T* x, const float* bias, T* y, float* dbias
             for (int64_t c = 0; c < columns; ++c) {
                 float gaussian;
                 const float value = get(xr[c]) + bias[c];
-                const float phi = normal_cdf(value, gaussian);
+                const float phi = normal_cdf<Precise<T>::value>(value, gaussian);
                 const float slope = phi + value * gaussian * 0.39894228f;
                 const float gradient = get(gr[c]) * slope;
                 put(yr[c], value * phi);
@@ -331,7 +347,7 @@ void softmax_forward_rows(T* scores, const float* bias, T* dropped, int64_t rows
             float total = 0.0f;
 #pragma omp simd reduction(+ : total)
             for (int64_t c = 0; c < columns; ++c) {
-                values[c] = fast_exp(values[c] - largest);
+                values[c] = fast_exp<Precise<T>::value>(values[c] - largest);
                 total += values[c];
             }
             const float inverse = 1.0f / total;
@@ -387,33 +403,36 @@ void softmax_backward_rows(T* gradient, const T* probabilities, T* dropped, int6
 }
 
 template <typename T>
-void cross_entropy_rows(T* logits, const int64_t* targets, const float* weights, const int64_t* disallowed, float* nll,
+void cross_entropy_rows(T* logits, const float* bias, const int64_t* targets, const float* weights, const int64_t* disallowed, float* nll,
                         int64_t* sampled, uint8_t* correct, float* dbias, int64_t rows, int64_t columns, int64_t first_row,
                         float inverse_temperature, int64_t seed) {
     ColumnSums biases(columns);
     for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t thread) {
         float* bs = biases.of(thread);
-        std::vector<float> scratch(2 * columns);
-        float *odds = scratch.data(), *race = odds + columns;
+        std::vector<float> scratch(3 * columns);
+        float *odds = scratch.data(), *race = odds + columns, *logit = race + columns;
         for (int64_t r = first; r < last; ++r) {
             T* lr = logits + r * columns;
             float largest = -INFINITY;
 #pragma omp simd reduction(max : largest)
-            for (int64_t c = 0; c < columns; ++c) largest = get(lr[c]) > largest ? get(lr[c]) : largest;
+            for (int64_t c = 0; c < columns; ++c) {
+                logit[c] = get(lr[c]) + bias[c];
+                largest = logit[c] > largest ? logit[c] : largest;
+            }
             float total = 0.0f;
 #pragma omp simd reduction(+ : total)
             for (int64_t c = 0; c < columns; ++c) {
-                odds[c] = fast_exp(get(lr[c]) - largest);
+                odds[c] = fast_exp<true>(logit[c] - largest);
                 total += odds[c];
             }
             const int64_t target = targets[r];
-            const float truth = get(lr[target]);
+            const float truth = logit[target];
             nll[r] = std::log(total) + largest - truth;
             // The most likely token is the first of those with the largest logit.
             int64_t earlier = 0;
             if (truth == largest) {
 #pragma omp simd reduction(+ : earlier)
-                for (int64_t c = 0; c < target; ++c) earlier += get(lr[c]) == largest;
+                for (int64_t c = 0; c < target; ++c) earlier += logit[c] == largest;
             }
             correct[r] = truth == largest && earlier == 0;
             // Gumbel-max in its exponential form: the largest of log p + Gumbel noise is the largest of p / Exp(1).
@@ -431,12 +450,12 @@ void cross_entropy_rows(T* logits, const int64_t* targets, const float* weights,
                 float top = -INFINITY;
 #pragma omp simd reduction(max : top)
                 for (int64_t c = 0; c < columns; ++c) {
-                    const float allowed = c == excluded ? -INFINITY : get(lr[c]);
+                    const float allowed = c == excluded ? -INFINITY : logit[c];
                     top = allowed > top ? allowed : top;
                 }
 #pragma omp simd reduction(max : best)
                 for (int64_t c = 0; c < columns; ++c) {
-                    const float chance = fast_exp((get(lr[c]) - top) * inverse_temperature);
+                    const float chance = fast_exp<true>((logit[c] - top) * inverse_temperature);
                     race[c] = c == excluded ? -1.0f : chance / exponential_variate(uniform(key, c));
                     best = race[c] > best ? race[c] : best;
                 }
@@ -555,10 +574,10 @@ void softmax_backward(int bf16, void* gradient, void* probabilities, void* dropp
              Dropout(p, seed));
 }
 
-void cross_entropy(int bf16, void* logits, const int64_t* targets, const float* weights, const int64_t* disallowed,
+void cross_entropy(int bf16, void* logits, const float* bias, const int64_t* targets, const float* weights, const int64_t* disallowed,
                    float* nll, int64_t* sampled, uint8_t* correct, float* dbias, int64_t rows, int64_t columns,
                    int64_t first_row, double inverse_temperature, int64_t seed) {
-    DISPATCH(cross_entropy_rows, OF(logits), targets, weights, disallowed, nll, sampled, correct, dbias, rows, columns,
+    DISPATCH(cross_entropy_rows, OF(logits), bias, targets, weights, disallowed, nll, sampled, correct, dbias, rows, columns,
              first_row, float(inverse_temperature), seed);
 }
 

@@ -91,26 +91,31 @@ def _build(compiler: str, flags: list[str], library: Path) -> None:
     logger.info("Compiled the CPU kernels with %s.", compiler)
 
 
-def _address(tensor: Tensor | None) -> ctypes.c_void_p:
+def _address(tensor: Tensor | None) -> int | None:
     if tensor is None:
-        return ctypes.c_void_p(None)
+        return None
     assert tensor.is_contiguous() and tensor.device.type == "cpu"
-    return ctypes.c_void_p(tensor.data_ptr())
+    return tensor.data_ptr()
 
 
-def _arguments(*values: Any) -> list[Any]:
-    """Tensors as addresses, whole numbers as int64, fractions as double; dropouts as (probability, seed)."""
-    arguments: list[Any] = []
-    for value in values:
-        if value is None or isinstance(value, Tensor):
-            arguments.append(_address(value))
-        elif isinstance(value, Dropout):
-            arguments += [ctypes.c_double(value.probability), ctypes.c_int64(value.seed)]
-        elif isinstance(value, int):
-            arguments.append(ctypes.c_int64(value))
-        else:
-            arguments.append(ctypes.c_double(value))
-    return arguments
+# What the functions of kernels.cpp take after the number that names the dtype, in the letters of _TYPES.
+_TYPES = {
+    "p": [ctypes.c_void_p],
+    "i": [ctypes.c_int64],
+    "f": [ctypes.c_double],
+    "d": [ctypes.c_double, ctypes.c_int64],  # a dropout
+}
+_SIGNATURES = {
+    "add_norm_forward": "pppppfppppiidd",
+    "add_norm_backward": "ppppppppppiidd",
+    "gelu_forward": "pppii",
+    "gelu_backward": "pppppii",
+    "softmax_forward": "pppiiifd",
+    "softmax_backward": "pppiifd",
+    "cross_entropy": "pppppppppiiifi",
+    "split_heads": "pppiiiii",
+    "merge_heads": "pppiiiii",
+}
 
 
 class NativeOperations:
@@ -123,12 +128,26 @@ class NativeOperations:
     """
 
     def __init__(self, library: ctypes.CDLL):
-        self._library = library
+        self._functions = {}
+        for name, letters in _SIGNATURES.items():
+            function = self._functions[name] = getattr(library, name)
+            function.argtypes = [ctypes.c_int, *(kind for letter in letters for kind in _TYPES[letter])]
+            function.restype = None
 
-    def _call(self, name: str, tensor: Tensor, *values: Any) -> None:
-        if tensor.dtype not in (torch.float32, torch.bfloat16):
-            raise KernelError(f"the kernels compute in float32 and bfloat16, not in {tensor.dtype}")
-        getattr(self._library, name)(int(tensor.dtype == torch.bfloat16), *_arguments(*values))
+    def _call(self, name: str, *values: Any) -> None:
+        """Call a kernel; the first value is a tensor of the dtype that it computes with."""
+        dtype = values[0].dtype
+        if dtype not in (torch.float32, torch.bfloat16):
+            raise KernelError(f"the kernels compute in float32 and bfloat16, not in {dtype}")
+        arguments: list[Any] = []
+        for value in values:
+            if value is None or isinstance(value, Tensor):
+                arguments.append(_address(value))
+            elif isinstance(value, Dropout):
+                arguments += value
+            else:
+                arguments.append(value)
+        self._functions[name](dtype == torch.bfloat16, *arguments)
 
     def add_norm(
         self,
@@ -146,7 +165,7 @@ class NativeOperations:
         mean, rstd = x.new_empty(2, rows, dtype=torch.float32).unbind()
         self._call(
             "add_norm_forward",
-            *(x, x, bias, residual, gamma, beta, eps, total, y, mean, rstd, rows, columns, before, after),
+            *(x, bias, residual, gamma, beta, eps, total, y, mean, rstd, rows, columns, before, after),
         )
         return y, (total, mean, rstd)
 
@@ -160,18 +179,18 @@ class NativeOperations:
         dgamma, dbeta, dbias = dy.new_empty(3, columns, dtype=torch.float32).unbind()
         self._call(
             "add_norm_backward",
-            *(dy, dy, total, gamma, mean, rstd, dtotal, dx, dgamma, dbeta, dbias, rows, columns, before, after),
+            *(dy, total, gamma, mean, rstd, dtotal, dx, dgamma, dbeta, dbias, rows, columns, before, after),
         )
         return dtotal, dx, dgamma, dbeta, dbias
 
     def gelu(self, x: Tensor, bias: Tensor) -> Tensor:
         y = torch.empty_like(x)
-        self._call("gelu_forward", x, x, bias, y, *x.shape)
+        self._call("gelu_forward", x, bias, y, *x.shape)
         return y
 
     def gelu_backward(self, dy: Tensor, x: Tensor, bias: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         y, dbias = torch.empty_like(x), x.new_empty(x.size(-1), dtype=torch.float32)
-        self._call("gelu_backward", dy, dy, x, bias, y, dbias, *x.shape)
+        self._call("gelu_backward", dy, x, bias, y, dbias, *x.shape)
         return dy, y, dbias
 
     def softmax(
@@ -180,7 +199,7 @@ class NativeOperations:
         batch, heads, length, columns = scores.shape
         dropped = torch.empty_like(scores) if dropout.probability else scores
         rows, rows_of_bias = batch * heads * length, heads * length
-        self._call("softmax_forward", scores, scores, bias, dropped, rows, columns, rows_of_bias, scale, dropout)
+        self._call("softmax_forward", scores, bias, dropped, rows, columns, rows_of_bias, scale, dropout)
         return dropped, (scores,)
 
     def softmax_backward(
@@ -190,12 +209,13 @@ class NativeOperations:
         dropped = torch.empty_like(probabilities) if dropout.probability else probabilities
         columns = gradient.size(-1)
         rows = gradient.numel() // columns
-        self._call("softmax_backward", gradient, gradient, probabilities, dropped, rows, columns, scale, dropout)
+        self._call("softmax_backward", gradient, probabilities, dropped, rows, columns, scale, dropout)
         return gradient, dropped
 
     def cross_entropy(
         self,
         logits: Tensor,
+        bias: Tensor,
         targets: Tensor,
         weights: Tensor,
         disallowed: Tensor | None,
@@ -209,7 +229,7 @@ class NativeOperations:
         sampled, correct = torch.empty_like(targets), targets.new_empty(rows, dtype=torch.bool)
         self._call(
             "cross_entropy",
-            *(logits, logits, targets, weights, disallowed, nll, sampled, correct, dbias, rows, columns, first_row),
+            *(logits, bias, targets, weights, disallowed, nll, sampled, correct, dbias, rows, columns, first_row),
             *(1.0 / temperature, seed),
         )
         return nll, sampled, correct, dbias
@@ -218,7 +238,7 @@ class NativeOperations:
         rows, columns = x.shape
         length, width = rows // batch, columns // (parts * heads)
         split = x.new_empty(parts, batch, heads, length, width)
-        self._call("split_heads", x, x, bias, split, batch, length, parts, heads, width)
+        self._call("split_heads", x, bias, split, batch, length, parts, heads, width)
         return split
 
     def merge_heads(self, x: Tensor) -> Tensor:
@@ -231,5 +251,5 @@ class NativeOperations:
     def _merge(self, x: Tensor, sums: Tensor | None) -> Tensor:
         parts, batch, heads, length, width = x.shape
         merged = x.new_empty(batch * length, parts * heads * width)
-        self._call("merge_heads", x, x, merged, sums, batch, length, parts, heads, width)
+        self._call("merge_heads", x, merged, sums, batch, length, parts, heads, width)
         return merged

@@ -125,6 +125,7 @@ class TorchOperations:
     def cross_entropy(
         self,
         logits: Tensor,
+        bias: Tensor,
         targets: Tensor,
         weights: Tensor,
         disallowed: Tensor | None,
@@ -135,7 +136,8 @@ class TorchOperations:
         """Loss and sample of each row; the logits are overwritten by the gradient of the weighted sum of the losses.
 
         Args:
-            logits: (r, v).
+            logits: (r, v), without their bias.
+            bias: (v,) fp32.
             targets: (r,) int64.
             weights: (r,) fp32, the weight of each row's loss.
             disallowed: (r,) int64, a token that must not be sampled; None allows all.
@@ -148,7 +150,7 @@ class TorchOperations:
             (r,) fp32 negative log-likelihoods, (r,) int64 samples, (r,) bool: the target is the most likely
             token, and (v,) fp32, the gradient summed over rows.
         """
-        log_probabilities = logits.float().log_softmax(-1)
+        log_probabilities = (logits + bias).log_softmax(-1)
         nll = -log_probabilities.gather(1, targets[:, None]).squeeze(1)
         correct = log_probabilities.argmax(-1) == targets
         generator = None if seed is None else torch.Generator().manual_seed(seed + first_row)

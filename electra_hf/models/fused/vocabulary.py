@@ -15,8 +15,9 @@ from torch.autograd.function import once_differentiable
 
 from electra_hf.models.fused.operations import Operations
 
-# Large enough for the products to run at full speed.
-CHUNK_ROWS = 640
+# Large enough for the products to run at full speed, small enough for a chunk's logits: 40 MB in bf16 on a CPU. A GPU
+# needs larger ones, and a compiled graph holds every chunk.
+_CPU_CHUNK_ROWS, _GPU_CHUNK_ROWS = 640, 4096
 
 
 class VocabularyLoss(NamedTuple):
@@ -44,7 +45,7 @@ def vocabulary_loss(
     seed: int | None,
     temperature: float = 1.0,
     disallow_correct: bool = False,
-    chunk_rows: int = CHUNK_ROWS,
+    chunk_rows: int | None = None,
 ) -> VocabularyLoss:
     """Masked-LM loss and one Gumbel-max sample for each row.
 
@@ -58,8 +59,10 @@ def vocabulary_loss(
         seed: Of the sampling; None for the device's own generator.
         temperature: Of the sampling.
         disallow_correct: Never sample the target.
-        chunk_rows: Rows whose logits exist at the same time.
+        chunk_rows: Rows whose logits exist at the same time; None chooses by the device.
     """
+    if chunk_rows is None:
+        chunk_rows = _CPU_CHUNK_ROWS if hidden.device.type == "cpu" else _GPU_CHUNK_ROWS
     settings = (operations, seed, temperature, disallow_correct, chunk_rows)
     return VocabularyLoss(*_VocabularyLoss.apply(settings, hidden, weight, bias, targets, weights))  # type: ignore[misc]
 
@@ -71,24 +74,22 @@ class _VocabularyLoss(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor, Tensor]:
         operations, seed, temperature, disallow_correct, chunk_rows = settings
         training = any(ctx.needs_input_grad)
-        table, offsets = weight.to(hidden.dtype), bias.to(hidden.dtype)
-        d_hidden = torch.empty_like(hidden) if training else None
-        d_weight = torch.zeros_like(weight) if training else None
-        d_bias = torch.zeros_like(bias) if training else None
+        table = weight.to(hidden.dtype)
+        d_hidden, d_weight, d_bias = (torch.empty_like(x) if training else None for x in (hidden, weight, bias))
         nll, sampled, correct = [], [], []
         for start in range(0, hidden.size(0), chunk_rows):
             rows = slice(start, start + chunk_rows)
-            logits = torch.addmm(offsets, hidden[rows], table.t())  # (chunk, v)
+            logits = hidden[rows] @ table.t()  # (chunk, v), without their bias
             disallowed = targets[rows] if disallow_correct else None
             *parts, bias_gradient = operations.cross_entropy(
-                logits, targets[rows], weights[rows], disallowed, temperature, seed, start
+                logits, bias, targets[rows], weights[rows], disallowed, temperature, seed, start
             )
             for result, part in zip((nll, sampled, correct), parts, strict=True):
                 result.append(part)
             if d_hidden is not None and d_weight is not None and d_bias is not None:
                 d_hidden[rows] = logits @ table
-                d_weight += logits.t() @ hidden[rows]
-                d_bias += bias_gradient
+                for gradient, part in ((d_weight, logits.t() @ hidden[rows]), (d_bias, bias_gradient)):
+                    gradient.add_(part) if start else gradient.copy_(part)
         ctx.save_for_backward(d_hidden, d_weight, d_bias)
         samples, hits = torch.cat(sampled), torch.cat(correct)
         ctx.mark_non_differentiable(samples, hits)

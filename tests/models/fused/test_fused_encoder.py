@@ -1,12 +1,14 @@
 """The fused layers against transformers' own, dropout masks and all."""
 
+import logging
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import ElectraConfig, ElectraModel
 
 from electra_hf.errors import UsageError
-from electra_hf.models.fused import Seeds, encode, obstacle, vocabulary_loss
+from electra_hf.models.fused import Seeds, encode, obstacle, tell_obstacle, vocabulary_loss
 from electra_hf.models.fused.layer import FusedLayer, LayerSettings, layer_weights
 from electra_hf.models.fused.noise import Dropout
 
@@ -145,13 +147,17 @@ def test_says_when_it_cannot_stand_in(encoder, change, words):
     assert words in (obstacle(encoder) or "")
 
 
-def test_an_implementation_that_cannot_be_used_is_an_error(make_model, make_batch):
+def test_an_implementation_that_cannot_be_used_is_an_error_or_told(make_model, make_batch, caplog):
     model = make_model().double()
     model.implementation = "native"
     with pytest.raises(UsageError, match="float64"):
         model(**make_batch())
     model.implementation = "auto"
-    assert torch.isfinite(model(**make_batch()).loss)
+    tell_obstacle.cache_clear()
+    with caplog.at_level(logging.INFO, logger="electra_hf"):
+        for _ in range(2):
+            assert torch.isfinite(model(**make_batch()).loss)
+    assert caplog.text.count("own layers are used") == 1 and "float64" in caplog.text
 
 
 @pytest.mark.parametrize("chunk_rows", [4, 7, 100])

@@ -112,24 +112,27 @@ def test_cross_entropy_and_its_gradient(operations, dtype):
     rows, vocabulary = 11, 301
     logits, weights = 3 * make(rows, vocabulary, dtype=dtype), torch.rand(rows)
     targets = torch.randint(0, vocabulary, (rows,), generator=torch.Generator().manual_seed(0))
-    targets[0] = logits[0].argmax()
     weights[3] = 0.0
-    leaf = logits.float().requires_grad_()
+    bias = make(vocabulary, dtype=torch.float32, seed=1)
+    leaf = (logits.float() + bias).requires_grad_()
+    targets[0] = leaf[0].argmax()
     expected = F.cross_entropy(leaf, targets, reduction="none")
     (wanted,) = torch.autograd.grad((expected * weights).sum(), leaf)
     gradient = logits.clone()
-    nll, _, correct, sums = operations.cross_entropy(gradient, targets, weights, None, 1.0, 5, 0)
+    nll, _, correct, sums = operations.cross_entropy(gradient, bias, targets, weights, None, 1.0, 5, 0)
     torch.testing.assert_close(nll, expected.detach(), atol=1e-5, rtol=1e-5)
     close(gradient, wanted, dtype)
     close(sums, wanted.sum(0), torch.float32, scale=4)
-    assert torch.equal(correct, logits.float().argmax(-1) == targets)
+    assert torch.equal(correct, leaf.argmax(-1) == targets)
     assert not gradient[3].any()
 
 
 def test_the_first_of_equal_logits_is_the_most_likely(operations):
     logits = torch.zeros(3, 9)
     logits[:, [2, 5]] = 1.0
-    *_, correct, _ = operations.cross_entropy(logits, torch.tensor([2, 5, 7]), torch.ones(3), None, 1.0, 1, 0)
+    *_, correct, _ = operations.cross_entropy(
+        logits, torch.zeros(9), torch.tensor([2, 5, 7]), torch.ones(3), None, 1.0, 1, 0
+    )
     assert correct.tolist() == [True, False, False]
 
 
@@ -141,7 +144,7 @@ def test_samples_follow_the_distribution(operations, temperature, disallow):
     row = make(vocabulary, dtype=torch.float32, seed=3)
     logits, targets = row.expand(rows, -1).contiguous(), torch.full((rows,), int(row.argmax()))
     _, sampled, _, _ = operations.cross_entropy(
-        logits, targets, torch.zeros(rows), targets if disallow else None, temperature, 77, 0
+        logits, torch.zeros(vocabulary), targets, torch.zeros(rows), targets if disallow else None, temperature, 77, 0
     )
     if disallow:
         row = row.index_fill(0, targets[:1], -torch.inf)
@@ -157,7 +160,7 @@ def test_a_low_temperature_takes_the_most_likely_token(operations, disallow):
     logits = make(5, 50, dtype=torch.float32)
     best = logits.argmax(-1)
     _, sampled, _, _ = operations.cross_entropy(
-        logits.clone(), best, torch.zeros(5), best if disallow else None, 1e-6, 1, 0
+        logits.clone(), torch.zeros(50), best, torch.zeros(5), best if disallow else None, 1e-6, 1, 0
     )
     order = logits.argsort(-1, descending=True)
     assert torch.equal(sampled, order[:, 1] if disallow else order[:, 0])
@@ -171,7 +174,7 @@ def test_a_nan_stays_a_nan(operations):
         assert operations.gelu(x, torch.zeros(32))[1, 3].isnan()
         y, _ = operations.add_norm(x, None, None, torch.ones(32), torch.zeros(32), 1e-5, NONE, NONE)
         assert y[1].isnan().all() and not y[0].isnan().any()
-        nll, *_ = operations.cross_entropy(x, torch.tensor([0, 0]), torch.ones(2), None, 1.0, 1, 0)
+        nll, *_ = operations.cross_entropy(x, torch.zeros(32), torch.tensor([0, 0]), torch.ones(2), None, 1.0, 1, 0)
         assert nll[1].isnan() and not nll[0].isnan()
 
 
