@@ -42,7 +42,7 @@ def parse(path: Path, tmp_path: Path) -> tuple:
 
 
 def test_all_recipes_are_known():
-    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PAPER, "demo", "continue-imdb"}
+    assert {path.stem for path in CONFIGS.glob("*.yaml")} == {*PAPER, "demo", "continue-imdb", "electra-small-modern"}
 
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda path: path.stem)
@@ -51,7 +51,7 @@ def test_recipe_builds_its_model(path, tmp_path):
     with torch.device("meta"):
         model = build_model(model_args, data_args, Vocabulary(30522))
     assert isinstance(model, ElectraForReplacedTokenDetection)
-    assert args.optim == "adamw_paper"
+    assert args.optim == ("muon" if path.stem == "electra-small-modern" else "adamw_paper")
     assert args.max_steps > 0
     if path.stem not in PAPER:
         return
@@ -72,3 +72,15 @@ def test_every_line_of_a_paper_recipe_is_an_option(path):
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
     assert settings["bf16"] is True
     assert settings["mask_replace_prob"] == 0.85
+
+
+def test_modern_recipe_is_the_papers_but_for_its_marked_lines():
+    paper, modern = (
+        yaml.safe_load((CONFIGS / f"{name}.yaml").read_text(encoding="utf-8"))
+        for name in ("electra-small", "electra-small-modern")
+    )
+    flat = [settings | settings.pop("config_overrides") for settings in (paper, modern)]
+    differing = {name for name in flat[1] if flat[0].get(name) != flat[1][name]}
+    text = (CONFIGS / "electra-small-modern.yaml").read_text(encoding="utf-8")
+    marked = {line.split(":")[0].strip() for line in text.splitlines() if "# *" in line}
+    assert differing - {"output_dir", "eval_steps", "save_steps"} == marked

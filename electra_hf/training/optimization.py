@@ -1,7 +1,11 @@
-"""The paper's optimiser and schedule, where they differ from torch's and transformers'.
+"""The paper's optimiser and schedule, where they differ from torch's and transformers', and the schedule of today.
 
 google-research/electra (model/optimization.py) uses Adam *without bias correction*, eps 1e-6, decoupled weight decay
 that spares LayerNorm and biases, and a linear decay that starts at step 0 and is *multiplied* with the warm-up.
+
+Warm-up, stable, decay (Hu et al. 2024, arXiv 2404.06395) holds the peak until the last part of the run, which can be
+made longer, or branch, at any point before that. With a linear decay it is the trapezoid; Hägele et al. 2024 (arXiv
+2405.18392) found 1 - sqrt better.
 """
 
 from collections.abc import Iterable
@@ -9,6 +13,9 @@ from typing import Any
 
 import torch
 from torch.optim.lr_scheduler import LambdaLR
+from transformers import get_wsd_schedule
+
+from electra_hf.errors import UsageError
 
 # At this step 0.9**t and 0.999**t are 0 in double precision, so both bias corrections are exactly 1.
 _CORRECTION_FREE_STEP = 1_000_000.0
@@ -70,3 +77,45 @@ def paper_linear_factor(step: int, warmup_steps: int, total_steps: int) -> float
 def paper_linear_schedule(optimizer: torch.optim.Optimizer, warmup_steps: int, total_steps: int) -> LambdaLR:
     """Schedule `paper_linear`; see `paper_linear_factor`."""
     return LambdaLR(optimizer, lambda step: paper_linear_factor(step, warmup_steps, total_steps))
+
+
+def wsd_schedule(
+    optimizer: torch.optim.Optimizer,
+    warmup_steps: int,
+    total_steps: int,
+    *,
+    decay_fraction: float = 0.2,
+    decay_shape: str = "sqrt",
+) -> LambdaLR:
+    """Schedules `wsd` and, with a linear decay, `trapezoid`: linear warm-up, the peak, decay to 0 at the last step.
+
+    transformers' `warmup_stable_decay` with its steps as a share of the run.
+
+    >>> optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    >>> schedule = wsd_schedule(optimizer, warmup_steps=2, total_steps=10, decay_fraction=0.4, decay_shape="linear")
+    >>> [factor(step) for step in (0, 1, 2, 6, 7, 9) for factor in schedule.lr_lambdas]
+    [0.0, 0.5, 1.0, 1.0, 0.75, 0.25]
+
+    Args:
+        optimizer: The learning rate of each of its groups is its peak.
+        warmup_steps: Steps from 0 to the peak.
+        total_steps: Of the whole run.
+        decay_fraction: Share of the steps, at the end, in which the rate falls.
+        decay_shape: With x from 0 to 1 in the decay, sqrt is 1 - sqrt(x), linear 1 - x, cosine (1 + cos(pi x)) / 2.
+
+    Raises:
+        UsageError: If warm-up and decay do not fit into the run.
+    """
+    decay_steps = max(1, round(decay_fraction * total_steps))
+    if warmup_steps + decay_steps > total_steps:
+        raise UsageError(
+            f"{warmup_steps} warm-up steps and {decay_steps} steps of decay do not fit into {total_steps} steps: "
+            "lower --warmup_steps or --decay_fraction"
+        )
+    return get_wsd_schedule(
+        optimizer,
+        num_warmup_steps=warmup_steps,
+        num_decay_steps=decay_steps,
+        num_training_steps=total_steps,
+        decay_type="1-sqrt" if decay_shape == "sqrt" else decay_shape,
+    )
