@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from electra_hf.errors import UsageError
-from electra_hf.training.arguments import ElectraTrainingArguments
+from electra_hf.training.training_arguments import ElectraTrainingArguments
 
 LAYERWISE_MODES = ("paper", "reference")
 LOSS_REDUCTIONS = ("sum", "mean")

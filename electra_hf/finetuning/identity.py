@@ -13,7 +13,7 @@ from electra_hf.finetuning.task_run import TaskRun
 _OUTWARD = frozenset(
     {
         *("output_dir", "num_seeds", "seed", "resume_from_checkpoint", "cache_dir", "push_to_hub"),
-        *("do_eval", "do_predict", "per_device_eval_batch_size", "eval_accumulation_steps"),
+        *("do_eval", "do_predict", "per_device_eval_batch_size", "eval_accumulation_steps", "tune_allocator"),
         *("disable_tqdm", "report_to", "run_name", "project", "log_level", "log_level_replica", "log_on_each_node"),
     }
 )

@@ -1,25 +1,13 @@
-"""Every option of run_pretraining.py: three dataclasses, as in transformers' example scripts; one has a base that
-run_glue.py shares.
+"""What is pre-trained, and on what: two of the three dataclasses of run_pretraining.py, as in transformers' example
+scripts. The third is in `training_arguments`.
 
 Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where the paper has one.
 """
 
-import logging
 from dataclasses import dataclass, field
-from typing import ClassVar
-
-import torch
-from transformers import TrainingArguments
-from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.corpora.arguments import SourceArguments
-from electra_hf.errors import UsageError
 from electra_hf.tokens.arguments import BlockArguments
-
-logger = logging.getLogger(__name__)
-
-ADAMW_PAPER = "adamw_paper"
-PAPER_LINEAR = "paper_linear"
 
 
 @dataclass
@@ -104,8 +92,22 @@ class ModelArguments:
     disallow_correct: bool | None = field(
         default=None, metadata={"help": "Never sample the original token: true or false (false)."}
     )
-    attn_implementation: str | None = field(
-        default=None, metadata={"help": "Attention of transformers: sdpa (default), eager, flash_attention_2."}
+    attn_implementation: str = field(
+        default="auto",
+        metadata={
+            "help": "Attention of transformers: sdpa, eager, flash_attention_2, flex_attention (no dropout). auto: "
+            "sdpa, and on CUDA what is fastest among its kernels and eager, which a run measures once for its shapes."
+        },
+    )
+    implementation: str = field(
+        default="auto",
+        metadata={
+            "help": "How a step is computed; the mathematics is the same. plain: transformers' modules as they are. "
+            "fused: fused layers of PyTorch's operations on a CPU, the vocabulary in chunks anywhere. native: fused, "
+            "with kernels for the CPU that are compiled at the first use. auto: native where there is a C++ compiler "
+            "and no GPU, otherwise fused.",
+            "choices": ["auto", "plain", "fused", "native"],
+        },
     )
     cache_dir: str | None = field(default=None, metadata={"help": "Where files from the Hub are kept."})
     model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit on the Hub."})
@@ -140,102 +142,3 @@ class DataArguments(BlockArguments, SourceArguments):
     random_replace_prob: float = field(
         default=0.0, metadata={"help": "Masked positions that become a random token (BERT: 0.1)."}
     )
-
-
-@dataclass
-class ElectraTrainingArguments(TrainingArguments):
-    """`TrainingArguments` with the paper's optimiser: what pre-training and fine-tuning share.
-
-    Raises:
-        UsageError: For a precision that the device does not have, several GPUs in one process (DataParallel), and
-            options that would silently change the batch or the loss.
-    """
-
-    script: ClassVar[str] = "run_pretraining.py"
-
-    adam_epsilon: float = field(default=1e-6, metadata={"help": "Epsilon of Adam."})
-    optim: str = field(
-        default=ADAMW_PAPER,
-        metadata={"help": "adamw_paper (no bias correction, as the paper) or any optimiser of transformers."},
-    )
-    lr_scheduler_type: str = field(
-        default=PAPER_LINEAR,
-        metadata={"help": "paper_linear (warm-up times linear decay) or any schedule of transformers."},
-    )
-    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Must stay off: it logs NaN as 0."})
-    ddp_find_unused_parameters: bool | None = field(
-        default=False, metadata={"help": "Every parameter gets a gradient, so there is nothing to look for."}
-    )
-
-    def __post_init__(self):
-        optim, schedule = self.optim, self.lr_scheduler_type
-        self._refuse_silent_changes()
-        if not torch.accelerator.is_available():
-            self.use_cpu = True
-        self._check_precision()
-        # TrainingArguments only accepts names it knows; the trainer reads ours afterwards.
-        self.optim = "adamw_torch_fused" if optim == ADAMW_PAPER else optim
-        self.lr_scheduler_type = "linear" if schedule == PAPER_LINEAR else schedule
-        super().__post_init__()
-        if optim == ADAMW_PAPER:
-            self.optim = ADAMW_PAPER
-        if schedule == PAPER_LINEAR:
-            self.lr_scheduler_type = PAPER_LINEAR
-        if self.n_gpu > 1:
-            raise UsageError(
-                f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
-                f"with `accelerate launch --num_processes {self.n_gpu} {self.script} …`, or choose one GPU with "
-                "CUDA_VISIBLE_DEVICES=0"
-            )
-
-    def _refuse_silent_changes(self) -> None:
-        refused = {
-            "auto_find_batch_size": "it changes the batch size, and with it the run; lower "
-            "--per_device_train_batch_size and raise --gradient_accumulation_steps",
-            "use_liger_kernel": "Liger has no kernels for this model",
-            "logging_nan_inf_filter": "it logs a NaN loss as 0",
-        }
-        for option, reason in refused.items():
-            if getattr(self, option):
-                raise UsageError(f"--{option} cannot be used: {reason}")
-        if not self.average_tokens_across_devices:
-            raise UsageError("--average_tokens_across_devices must stay on: the loss is normalised over all processes")
-
-    def _check_precision(self) -> None:
-        if self.fp16 and self.use_cpu:
-            raise UsageError("fp16 needs a GPU, and this run is on the CPU: use --fp16 false")
-        if self.bf16 and self.use_cpu and not cpu_has_bf16():
-            raise UsageError(
-                "bf16 was asked for, and this CPU has no bf16 instructions: use --bf16 false (fp32 is faster there)"
-            )
-        if self.bf16 and not self.use_cpu and not is_torch_bf16_gpu_available():
-            raise UsageError("bf16 was asked for, and this GPU does not have it: use --fp16, or neither for fp32")
-
-
-@dataclass
-class PretrainingArguments(ElectraTrainingArguments):
-    """The options of pre-training: the paper's values, and what exact masks and losses need.
-
-    Raises:
-        UsageError: As `ElectraTrainingArguments`.
-    """
-
-    do_train: bool = field(default=True, metadata={"help": "Train."})
-    learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate (small 5e-4, base, large 2e-4)."})
-    weight_decay: float = field(default=0.01, metadata={"help": "Not applied to LayerNorm and biases."})
-    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or a fraction of all steps if below 1."})
-    logging_steps: float = field(default=100, metadata={"help": "Steps between two lines of metrics."})
-    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: masks need every field."})
-    dataloader_drop_last: bool = field(default=True, metadata={"help": "Leave out the last partial training batch."})
-
-    def __post_init__(self):
-        super().__post_init__()
-        if self.data_seed is None:
-            # The order of the data must not follow the per-process seeds of dropout and sampling.
-            self.data_seed = self.seed
-
-
-def cpu_has_bf16() -> bool:
-    """Whether the processor multiplies bf16 in hardware (AMX, AVX-512 or Arm); emulated, it is slower than fp32."""
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16", "arm_bf16"))

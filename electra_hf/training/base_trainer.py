@@ -2,10 +2,13 @@
 
 What is overridden, and why (transformers 5.15 to 5.23):
 
-* `get_optimizer_cls_and_kwargs`, `create_scheduler`: the paper's optimiser and schedule.
+* `get_optimizer_cls_and_kwargs`, `create_optimizer`, `create_scheduler`: the paper's optimiser and schedule, and
+  today's.
 * `_save`, `_save_checkpoint`: the Hub token stays out of training_args.bin, and a full disk is explained.
 * `create_model_card`: the stock card calls every model a fine-tuned version of another one.
 * the callbacks: noise of its own for every process, one readable line for each logging event.
+
+On a CPU it also tunes the allocator of the process (`allocator`).
 """
 
 from pathlib import Path
@@ -23,10 +26,20 @@ from transformers import (
     set_seed,
 )
 
-from electra_hf.training.arguments import ADAMW_PAPER, PAPER_LINEAR, ElectraTrainingArguments
+from electra_hf.errors import UsageError
+from electra_hf.training.allocator import tune_allocator
 from electra_hf.training.checkpoints import explain_save_errors
-from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
+from electra_hf.training.muon import muon_for_model
+from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule, wsd_schedule
 from electra_hf.training.progress import LogLineCallback, ReadableProgressCallback
+from electra_hf.training.training_arguments import (
+    ADAMW_PAPER,
+    MUON,
+    PAPER_LINEAR,
+    TRAPEZOID,
+    ElectraTrainingArguments,
+    PretrainingArguments,
+)
 
 _RANK_SEED_STRIDE = 1_000
 
@@ -62,6 +75,8 @@ class ElectraTrainer(Trainer):
         **kwargs: Any,
     ):
         super().__init__(model=model, args=args, **kwargs)
+        if self.args.tune_allocator and self.args.device.type == "cpu":
+            tune_allocator()
         self.add_callback(RankSeedCallback)
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
@@ -80,14 +95,51 @@ class ElectraTrainer(Trainer):
         betas = (args.adam_beta1, args.adam_beta2)
         return AdamWPaper, {"lr": args.learning_rate, "betas": betas, "eps": args.adam_epsilon, "fused": True}
 
+    def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:
+        """Muon with AdamW, which divides the parameters itself, or what `get_optimizer_cls_and_kwargs` says.
+
+        Raises:
+            UsageError: If Muon is to update shards of matrices, or the model has no matrices.
+        """
+        if self.optimizer is not None or self.args.optim != MUON:
+            return super().create_optimizer(model)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled:
+            raise UsageError(
+                "--optim muon needs whole matrices in every process, and FSDP and DeepSpeed keep shards: use "
+                "adamw_paper, or configs/accelerate/multi_gpu.yaml"
+            )
+        args, target = cast(PretrainingArguments, self.args), cast(nn.Module, self.model if model is None else model)
+        self.optimizer = muon_for_model(
+            target,
+            self.get_decay_parameter_names(target),
+            lr=args.learning_rate,
+            muon_lr=args.muon_learning_rate,
+            momentum=args.muon_momentum,
+            betas=(args.adam_beta1, args.adam_beta2),
+            eps=args.adam_epsilon,
+            weight_decay=args.weight_decay,
+        )
+        return self.optimizer
+
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
-        """The paper's schedule, or any of transformers'."""
-        if self.args.lr_scheduler_type != PAPER_LINEAR:
+        """The paper's schedule, warm-up-stable-decay, or any of transformers'.
+
+        Raises:
+            UsageError: If warm-up and decay do not fit into the run.
+        """
+        args = self.args
+        if args.lr_scheduler_type not in args.own_schedules:
             return super().create_scheduler(num_training_steps, optimizer)
         if self.lr_scheduler is None:
-            warmup_steps = self.args.get_warmup_steps(num_training_steps)
+            warmup_steps = args.get_warmup_steps(num_training_steps)
             target = cast(torch.optim.Optimizer, optimizer or self.optimizer)
-            self.lr_scheduler = paper_linear_schedule(target, warmup_steps, num_training_steps)
+            if args.lr_scheduler_type == PAPER_LINEAR:
+                self.lr_scheduler = paper_linear_schedule(target, warmup_steps, num_training_steps)
+            else:
+                shape = "linear" if args.lr_scheduler_type == TRAPEZOID else args.decay_shape or "sqrt"
+                self.lr_scheduler = wsd_schedule(
+                    target, warmup_steps, num_training_steps, decay_fraction=args.decay_fraction, decay_shape=shape
+                )
             self._created_lr_scheduler = True
         return self.lr_scheduler
 

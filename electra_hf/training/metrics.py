@@ -17,14 +17,13 @@ _BINS = 2048
 _LOGIT_RANGE = 12.0  # sigmoid(-12) = 6e-6: beyond it the order of tokens no longer matters for the AUC
 _SUMS = (
     "generator_loss_sum",
+    "rtd_loss_sum",
     "slots",
     "generator_correct",
-    "rtd_loss_sum",
     "tokens",
-    "true_positives",
-    "false_positives",
-    "true_negatives",
-    "false_negatives",
+    "replaced",
+    "suspected",  # tokens that the discriminator takes for replaced
+    "found",  # replaced, and suspected
 )
 
 
@@ -49,28 +48,24 @@ class ReplacedTokenDetectionMeter:
             batch: What the model was given: `masked_weights` (b, k) and, when rows are padded, `attention_mask` (b,
                 l).
         """
-        logits, labels = outputs.logits, outputs.labels
+        # Few operations, each on many values at once: on a GPU their number is what they cost.
+        logits, replaced = outputs.logits, outputs.labels
+        suspected = logits > 0
         mask = batch.get("attention_mask")
-        real = torch.ones_like(labels) if mask is None else mask.bool()
-        replaced, original, positive = labels & real, ~labels & real, logits > 0
-        sums = torch.stack(
-            [
-                outputs.generator_loss_sum.to(self.state),
-                batch["masked_weights"].sum().to(self.state),
-                outputs.generator_correct.sum().to(self.state),
-                outputs.rtd_loss_sum.to(self.state),
-                real.sum().to(self.state),
-                (positive & replaced).sum().to(self.state),
-                (positive & original).sum().to(self.state),
-                (~positive & original).sum().to(self.state),
-                (~positive & replaced).sum().to(self.state),
-            ]
-        )
-        self.state[: len(_SUMS)] += sums
+        if mask is None:
+            real = torch.ones_like(replaced)
+        else:
+            real = mask.bool()
+            replaced, suspected = replaced & real, suspected & real
+        dtype = self.state.dtype
+        losses = torch.stack([outputs.generator_loss_sum, outputs.rtd_loss_sum]).to(dtype)
+        slots = torch.stack([batch["masked_weights"], outputs.generator_correct.to(batch["masked_weights"])])
+        tokens = torch.stack([real, replaced, suspected, replaced & suspected])
+        self.state[: len(_SUMS)] += torch.cat([losses, *(x.flatten(1).sum(1, dtype=dtype) for x in (slots, tokens))])
+        # Two histograms one after the other: of replaced tokens, and of original ones.
         scaled = (logits.clamp(-_LOGIT_RANGE, _LOGIT_RANGE) + _LOGIT_RANGE) / (2 * _LOGIT_RANGE)
-        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + len(_SUMS)
-        self.state.scatter_add_(0, bins.flatten(), replaced.flatten().to(self.state.dtype))
-        self.state.scatter_add_(0, bins.flatten() + _BINS, original.flatten().to(self.state.dtype))
+        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + torch.where(replaced, len(_SUMS), len(_SUMS) + _BINS)
+        self.state.scatter_add_(0, bins.flatten(), real.flatten().to(dtype))
 
     def compute(self, reduce: Callable[[Tensor], Tensor] = lambda state: state) -> dict[str, float]:
         """Metrics of the window, which is then emptied.
@@ -88,14 +83,13 @@ class ReplacedTokenDetectionMeter:
         sums = dict(zip(_SUMS, state[: len(_SUMS)].tolist(), strict=True))
         if sums["tokens"] == 0:
             return {}
-        positives = sums["true_positives"] + sums["false_negatives"]
         return {
             "generator_loss": _ratio(sums["generator_loss_sum"], sums["slots"]),
             "generator_accuracy": _ratio(sums["generator_correct"], sums["slots"]),
             "rtd_loss": sums["rtd_loss_sum"] / sums["tokens"],
-            "replaced_fraction": positives / sums["tokens"],
-            "rtd_precision": _ratio(sums["true_positives"], sums["true_positives"] + sums["false_positives"]),
-            "rtd_recall": _ratio(sums["true_positives"], positives),
+            "replaced_fraction": sums["replaced"] / sums["tokens"],
+            "rtd_precision": _ratio(sums["found"], sums["suspected"]),
+            "rtd_recall": _ratio(sums["found"], sums["replaced"]),
             "rtd_auc": area_under_curve(state[len(_SUMS) : -_BINS], state[-_BINS:]),
             "tokens": sums["tokens"],
         }

@@ -21,7 +21,8 @@ from electra_hf.tokens.preparation import default_prepared_folder, prepare
 from electra_hf.tokens.prepared import load_prepared_tokenizer, open_prepared, prepared_splits
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
-from electra_hf.training.arguments import DataArguments, ModelArguments, PretrainingArguments
+from electra_hf.training.arguments import DataArguments, ModelArguments
+from electra_hf.training.training_arguments import PretrainingArguments
 
 
 def start_logging(args: PretrainingArguments) -> None:

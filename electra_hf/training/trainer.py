@@ -9,26 +9,32 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `_load_from_checkpoint`, `_load_best_model`: the discriminator is the root of every folder.
 * `floating_point_ops`, `evaluate`, `_save_checkpoint`: exact FLOPs, throughput that does not count evaluation and
   saving.
+* `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
+* `get_train_dataloader`, `_get_train_sampler`: smaller batches and shorter rows at the beginning.
 * `_run_epoch`: a finished run that is resumed stays as it is.
 
 What fine-tuning does alike is in `base_trainer`.
 """
 
+import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
-from electra_hf.errors import CheckpointError
+from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionOutput
-from electra_hf.training.arguments import PretrainingArguments
+from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
 from electra_hf.training.base_trainer import ElectraTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.throughput import Stopwatch, training_flops
+from electra_hf.training.training_arguments import PretrainingArguments
+from electra_hf.training.warmups import WarmupBlocks, warmup_plan, warmup_sampler
 
 _EVALUATION_SEED = 20_20
+_MIXED_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 class DatasetEpochCallback(TrainerCallback):
@@ -65,11 +71,47 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
     def __init__(self, model: ElectraForReplacedTokenDetection, args: PretrainingArguments, **kwargs: Any):
         super().__init__(model=model, args=args, **kwargs)
         self.add_callback(DatasetEpochCallback)
+        self.attention = RunAttention()
+        self.add_callback(self.attention)
+        self._attention_is_open = False
         self.train_meter = ReplacedTokenDetectionMeter(args.device)
         self.eval_meter = ReplacedTokenDetectionMeter(args.device)
         self.stopwatch = Stopwatch()
+        # Asked for in every step: unwrapping the model takes accelerate half a millisecond.
+        self._model_config = model.config
         self._first_step = self._last_logged_step = 0
         self._window_flops = 0
+        self._warmup: WarmupBlocks | None = None
+
+    # Batches
+
+    def get_train_dataloader(self) -> DataLoader:
+        """The stock loader; with a warm-up of batch size or length, its sampler says what is used of each batch.
+
+        Raises:
+            UsageError: If a size does not become the full one by doubling, or the data has no places to fill.
+        """
+        if not self.args.warms_up_batches:
+            return super().get_train_dataloader()
+        if self.accelerator.split_batches or self.accelerator.dispatch_batches:
+            raise UsageError(
+                "a warm-up of batch size or length needs whole batches in every process: leave split_batches and "
+                "dispatch_batches out of --accelerator_config"
+            )
+        whole = self.train_dataset
+        self.train_dataset = self._warmup = WarmupBlocks(whole)
+        try:
+            dataloader = super().get_train_dataloader()
+        finally:
+            self.train_dataset = whole
+        steps_per_epoch = max(1, math.ceil(len(dataloader) / self.args.gradient_accumulation_steps))
+        self._warmup.plan = warmup_plan(self.args, len(self._warmup[0]["input_ids"]), steps_per_epoch)
+        return dataloader
+
+    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
+        if isinstance(train_dataset, WarmupBlocks):
+            return warmup_sampler(train_dataset, self.args.train_sampling_strategy, self.args.data_seed)
+        return super()._get_train_sampler(train_dataset)
 
     # Loss
 
@@ -93,13 +135,34 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
         meter.update(cast(ReplacedTokenDetectionOutput, outputs), inputs)
         return (loss, outputs) if return_outputs else loss
 
+    def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
+        """One forward and backward pass; see `Trainer.training_step`."""
+        if self._attention_is_open:
+            self._attention_is_open = False
+            self._start_attention(inputs)
+        return super().training_step(model, inputs, *args, **kwargs)
+
+    def _start_attention(self, inputs: dict[str, Any]) -> None:
+        model = cast(ElectraForReplacedTokenDetection, self.accelerator.unwrap_model(self.model))
+        rows, length = inputs["input_ids"].shape
+        if self._warmup is not None:
+            rows, length = self.args.per_device_train_batch_size, len(self._warmup[0]["input_ids"])
+        shape = attention_shape(
+            model.discriminator.config,
+            rows=rows,
+            length=length,
+            dtype=_MIXED_PRECISION.get(self.accelerator.mixed_precision, model.dtype),
+            padded="attention_mask" in inputs,
+            compiled=bool(self.args.torch_compile),
+        )
+        self.attention.start(model, shape, self.args.device, self.state, self.args.world_size)
+
     # Metrics
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """FLOPs of the matrix products of this batch, from its shape alone."""
         rows, length = inputs["input_ids"].shape
-        config = self.accelerator.unwrap_model(self.model).config
-        flops = rows * training_flops(config, length, inputs["masked_positions"].shape[1])
+        flops = rows * training_flops(self._model_config, length, inputs["masked_positions"].shape[1])
         self._window_flops += flops
         return flops
 
@@ -117,12 +180,19 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
             logs["remaining_seconds"] = seconds / max(1, steps) * (self.state.max_steps - self.state.global_step)
         if "train_runtime" in logs and not self.trained_steps:
             return  # it would say that the loss is 0
+        if "train_samples_per_second" in logs and self._warmup is not None and self._warmup.plan is not None:
+            logs["train_samples_per_second"] *= self._warmup.plan.filled(self._first_step, self.state.global_step)
         super().log(logs, start_time)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train; see `Trainer.train`."""
         self.train_meter.state.zero_()
-        return super().train(*args, **kwargs)
+        model = cast(ElectraForReplacedTokenDetection, self.accelerator.unwrap_model(self.model))
+        self._attention_is_open = chooses_attention(model, self.args.device)
+        try:
+            return super().train(*args, **kwargs)
+        finally:
+            self.attention.stop()
 
     @property
     def trained_steps(self) -> int:
@@ -175,7 +245,7 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
             self.eval_meter.state.zero_()
             output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         metrics = self.eval_meter.compute(self._sum_over_processes)
-        config = self.accelerator.unwrap_model(self.model).config
+        config = self._model_config
         if metrics:
             metrics["loss"] = (
                 config.generator_weight * metrics["generator_loss"] + config.discriminator_weight * metrics["rtd_loss"]

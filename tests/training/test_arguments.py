@@ -5,7 +5,7 @@ import torch
 
 from electra_hf.errors import UsageError
 from electra_hf.training import PretrainingArguments
-from electra_hf.training.arguments import cpu_has_bf16
+from electra_hf.training.training_arguments import ElectraTrainingArguments, cpu_has_bf16
 
 
 def test_defaults_are_the_papers(tmp_path):
@@ -21,6 +21,18 @@ def test_transformers_choices_stay_available(tmp_path):
     assert (args.optim, args.lr_scheduler_type) == ("adafactor", "cosine")
 
 
+@pytest.mark.parametrize(("optim", "schedule"), [("muon", "wsd"), ("adamw_paper", "trapezoid")])
+def test_choices_of_our_own_are_kept(tmp_path, optim, schedule):
+    args = PretrainingArguments(output_dir=str(tmp_path), optim=optim, lr_scheduler_type=schedule)
+    assert (args.optim, args.lr_scheduler_type) == (optim, schedule)
+    args.to_json_string()
+
+
+def test_muon_is_for_pretraining(tmp_path):
+    with pytest.raises(UsageError, match="--optim muon is for pre-training only"):
+        ElectraTrainingArguments(output_dir=str(tmp_path), optim="muon")
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -29,6 +41,18 @@ def test_transformers_choices_stay_available(tmp_path):
         ({"logging_nan_inf_filter": True}, "NaN loss as 0"),
         ({"use_liger_kernel": True}, "Liger"),
         ({"average_tokens_across_devices": False}, "must stay on"),
+        ({"decay_fraction": 0.0}, "--decay_fraction 0.0: give a share"),
+        ({"decay_shape": "cubic"}, "--decay_shape cubic: choose sqrt, linear, cosine"),
+        ({"lr_scheduler_type": "trapezoid", "decay_shape": "sqrt"}, "trapezoid decays linearly"),
+        ({"muon_learning_rate": 1e-2}, "no effect on --optim adamw_paper"),
+        ({"batch_size_warmup_steps": 5}, "--batch_size_warmup_start need each other"),
+        (
+            {"length_warmup_steps": 5, "length_warmup_start": 32, "dataloader_drop_last": False},
+            "--length_warmup_steps needs --dataloader_drop_last",
+        ),
+        ({"length_warmup_start": 32}, "--length_warmup_start need each other"),
+        ({"length_warmup_steps": -1, "length_warmup_start": 32}, "give a number of steps"),
+        ({"batch_size_warmup_steps": 2.5, "batch_size_warmup_start": 4}, "give a number of steps"),
     ],
 )
 def test_refused_options_say_why(tmp_path, options, message):
@@ -49,3 +73,34 @@ def test_several_gpus_in_one_process_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(PretrainingArguments, "n_gpu", property(lambda self: 4))
     with pytest.raises(UsageError, match="accelerate launch --num_processes 4 run_pretraining.py"):
         PretrainingArguments(output_dir=str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("device", "options", "compiled"),
+    [
+        ("cuda", {}, True),
+        ("cpu", {}, False),
+        ("mps", {}, False),
+        ("cuda", {"torch_compile": False}, False),
+        ("cpu", {"torch_compile": True}, True),
+        ("cpu", {"torch_compile_backend": "aot_eager"}, True),
+        ("cuda", {"do_train": False}, False),
+    ],
+)
+def test_compilation_is_for_gpus_unless_the_user_says_otherwise(tmp_path, monkeypatch, device, options, compiled):
+    monkeypatch.setattr(ElectraTrainingArguments, "device_type", device)
+    args = PretrainingArguments(output_dir=str(tmp_path), **options)
+    assert args.torch_compile is compiled
+    # Compiling by default must not lower the precision of fp32; transformers would.
+    assert args.tf32 == (False if device == "cuda" and compiled else None)
+
+
+def test_batches_are_copied_to_a_gpu_without_waiting_for_it(tmp_path, monkeypatch):
+    def non_blocking(**options) -> bool:
+        return PretrainingArguments(output_dir=str(tmp_path), **options).accelerator_config.non_blocking  # pyright: ignore
+
+    assert not non_blocking()
+    monkeypatch.setattr(ElectraTrainingArguments, "device_type", "cuda")
+    assert non_blocking()
+    assert not non_blocking(dataloader_pin_memory=False)
+    assert not non_blocking(accelerator_config={"even_batches": True})

@@ -1,0 +1,223 @@
+"""How a run is trained: `TrainingArguments` with what pre-training and fine-tuning need beyond it.
+
+Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where the paper has one.
+"""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+from transformers import TrainingArguments
+from transformers.utils.import_utils import is_torch_bf16_gpu_available
+
+from electra_hf.errors import UsageError
+
+ADAMW_PAPER = "adamw_paper"
+PAPER_LINEAR = "paper_linear"
+MUON = "muon"
+WSD, TRAPEZOID = "wsd", "trapezoid"
+DECAY_SHAPES = ("sqrt", "linear", "cosine")
+
+
+@dataclass
+class ElectraTrainingArguments(TrainingArguments):
+    """`TrainingArguments` with the paper's optimiser: what pre-training and fine-tuning share.
+
+    Raises:
+        UsageError: For a precision that the device does not have, several GPUs in one process (DataParallel), and
+            options that would silently change the batch or the loss.
+    """
+
+    script: ClassVar[str] = "run_pretraining.py"
+    # What TrainingArguments does not know.
+    own_optimizers: ClassVar[tuple[str, ...]] = (ADAMW_PAPER,)
+    own_schedules: ClassVar[tuple[str, ...]] = (PAPER_LINEAR, WSD, TRAPEZOID)
+
+    adam_epsilon: float = field(default=1e-6, metadata={"help": "Epsilon of Adam."})
+    optim: str = field(
+        default=ADAMW_PAPER,
+        metadata={
+            "help": "adamw_paper (no bias correction, as the paper), muon (in pre-training: for hidden matrices, "
+            "adamw_paper for the rest) or any optimiser of transformers."
+        },
+    )
+    lr_scheduler_type: str = field(
+        default=PAPER_LINEAR,
+        metadata={
+            "help": "paper_linear (warm-up times linear decay), wsd (warm-up, stable, decay), trapezoid (wsd with a "
+            "linear decay) or any schedule of transformers."
+        },
+    )
+    decay_fraction: float = field(
+        default=0.2, metadata={"help": "Share of all steps, at the end, in which wsd and trapezoid decay."}
+    )
+    decay_shape: str | None = field(
+        default=None,
+        metadata={
+            "help": "How wsd decays to 0: sqrt (1 - the root of the progress, the default), linear or cosine.",
+            "choices": list(DECAY_SHAPES),
+        },
+    )
+    logging_nan_inf_filter: bool = field(default=False, metadata={"help": "Must stay off: it logs NaN as 0."})
+    ddp_find_unused_parameters: bool | None = field(
+        default=False, metadata={"help": "Every parameter gets a gradient, so there is nothing to look for."}
+    )
+    tune_allocator: bool = field(
+        default=True,
+        metadata={
+            "help": "On a CPU, keep freed memory in the process: steps are about a quarter faster, and memory that "
+            "was once used is not given back. Leaves other allocators than glibc's and MALLOC_ variables alone."
+        },
+    )
+
+    def __post_init__(self):
+        optim, schedule = self.optim, self.lr_scheduler_type
+        self._refuse_silent_changes()
+        if not torch.accelerator.is_available():
+            self.use_cpu = True
+        if self.accelerator_config is None and self.dataloader_pin_memory and self.device_type == "cuda":
+            # Otherwise each batch is copied only when the GPU has done all that came before.
+            self.accelerator_config = {"non_blocking": True}
+        self._check_precision()
+        # TrainingArguments only accepts names it knows; the trainer reads ours afterwards.
+        self.optim = "adamw_torch_fused" if optim in self.own_optimizers else optim
+        self.lr_scheduler_type = "linear" if schedule in self.own_schedules else schedule
+        super().__post_init__()
+        if optim in self.own_optimizers:
+            self.optim = optim
+        if schedule in self.own_schedules:
+            self.lr_scheduler_type = schedule
+        self._check_decay()
+        if self.n_gpu > 1:
+            raise UsageError(
+                f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
+                f"with `accelerate launch --num_processes {self.n_gpu} {self.script} …`, or choose one GPU with "
+                "CUDA_VISIBLE_DEVICES=0"
+            )
+
+    @property
+    def device_type(self) -> str:
+        """`cpu`, `cuda`, `mps` ...: where the run takes place, known before `device` sets the process up for it."""
+        accelerator = None if self.use_cpu else torch.accelerator.current_accelerator(check_available=True)
+        return accelerator.type if accelerator else "cpu"
+
+    def _refuse_silent_changes(self) -> None:
+        refused = {
+            "auto_find_batch_size": "it changes the batch size, and with it the run; lower "
+            "--per_device_train_batch_size and raise --gradient_accumulation_steps",
+            "use_liger_kernel": "Liger has no kernels for this model",
+            "logging_nan_inf_filter": "it logs a NaN loss as 0",
+        }
+        for option, reason in refused.items():
+            if getattr(self, option):
+                raise UsageError(f"--{option} cannot be used: {reason}")
+        if self.optim == MUON and MUON not in self.own_optimizers:
+            raise UsageError(f"--optim muon is for pre-training only: {self.script} takes adamw_paper or adamw_torch")
+        if not self.average_tokens_across_devices:
+            raise UsageError("--average_tokens_across_devices must stay on: the loss is normalised over all processes")
+
+    def _check_decay(self) -> None:
+        if not 0 < self.decay_fraction <= 1:
+            raise UsageError(f"--decay_fraction {self.decay_fraction}: give a share of the steps above 0, at most 1")
+        if self.decay_shape not in (None, *DECAY_SHAPES):
+            raise UsageError(f"--decay_shape {self.decay_shape}: choose {', '.join(DECAY_SHAPES)}")
+        if self.lr_scheduler_type == TRAPEZOID and self.decay_shape not in (None, "linear"):
+            raise UsageError(
+                f"--decay_shape {self.decay_shape}: trapezoid decays linearly; leave it out, or use "
+                "--lr_scheduler_type wsd"
+            )
+
+    def _check_precision(self) -> None:
+        if self.fp16 and self.use_cpu:
+            raise UsageError("fp16 needs a GPU, and this run is on the CPU: use --fp16 false")
+        if self.bf16 and self.use_cpu and not cpu_has_bf16():
+            raise UsageError(
+                "bf16 was asked for, and this CPU has no bf16 instructions: use --bf16 false (fp32 is faster there)"
+            )
+        if self.bf16 and not self.use_cpu and not is_torch_bf16_gpu_available():
+            raise UsageError("bf16 was asked for, and this GPU does not have it: use --fp16, or neither for fp32")
+
+
+@dataclass
+class PretrainingArguments(ElectraTrainingArguments):
+    """The options of pre-training: the paper's values, and what exact masks and losses need.
+
+    Raises:
+        UsageError: As `ElectraTrainingArguments`, and for impossible warm-ups.
+    """
+
+    own_optimizers: ClassVar[tuple[str, ...]] = (ADAMW_PAPER, MUON)
+
+    do_train: bool = field(default=True, metadata={"help": "Train."})
+    learning_rate: float = field(default=5e-4, metadata={"help": "Peak learning rate (small 5e-4, base, large 2e-4)."})
+    weight_decay: float = field(default=0.01, metadata={"help": "Not applied to LayerNorm and biases."})
+    warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or a fraction of all steps if below 1."})
+    logging_steps: float = field(default=100, metadata={"help": "Steps between two lines of metrics."})
+    remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: masks need every field."})
+    dataloader_drop_last: bool = field(default=True, metadata={"help": "Leave out the last partial training batch."})
+    torch_compile: bool | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
+        default=None,
+        metadata={
+            "help": "Compile the training step: true or false. Default: on NVIDIA and AMD GPUs; on a CPU it takes "
+            "minutes for a few per cent."
+        },
+    )
+    muon_learning_rate: float | None = field(
+        default=None,
+        metadata={"help": "Peak learning rate of the matrices with --optim muon; default: --learning_rate."},
+    )
+    muon_momentum: float = field(default=0.95, metadata={"help": "Momentum of the matrices with --optim muon."})
+    batch_size_warmup_steps: float = field(
+        default=0, metadata={"help": "Steps with smaller batches, or a fraction of all steps if below 1; 0: none."}
+    )
+    batch_size_warmup_start: int | None = field(
+        default=None,
+        metadata={"help": "Rows per device at the beginning; doubled until --per_device_train_batch_size is reached."},
+    )
+    length_warmup_steps: float = field(
+        default=0,
+        metadata={"help": "Steps with blocks cut into shorter rows, or a fraction of all steps if below 1; 0: none."},
+    )
+    length_warmup_start: int | None = field(
+        default=None, metadata={"help": "Length of the rows at the beginning; doubled until --max_seq_length."}
+    )
+
+    def __post_init__(self):
+        if self.torch_compile is None and self.torch_compile_backend is None and self.torch_compile_mode is None:
+            self.torch_compile = self.do_train and compiles_by_default(self.device_type)
+            if self.torch_compile and self.tf32 is None and not self.bf16:
+                # TrainingArguments would lower the precision of fp32 as well, which nobody asked for.
+                self.tf32 = False
+        super().__post_init__()
+        if self.muon_learning_rate is not None and self.optim != MUON:
+            raise UsageError(f"--muon_learning_rate has no effect on --optim {self.optim}: leave it out, or use muon")
+        self._check_warmups()
+        if self.data_seed is None:
+            # The order of the data must not follow the per-process seeds of dropout and sampling.
+            self.data_seed = self.seed
+
+    @property
+    def warms_up_batches(self) -> bool:
+        """Whether the first batches are smaller, or their rows shorter, than the others."""
+        return self.batch_size_warmup_steps > 0 or self.length_warmup_steps > 0
+
+    def _check_warmups(self) -> None:
+        for kind in ("batch_size", "length"):
+            steps, start = getattr(self, f"{kind}_warmup_steps"), getattr(self, f"{kind}_warmup_start")
+            if steps < 0 or (steps > 1 and steps != int(steps)):
+                raise UsageError(f"--{kind}_warmup_steps {steps}: give a number of steps, or a fraction below 1")
+            if (steps > 0) != (start is not None):
+                raise UsageError(f"--{kind}_warmup_steps and --{kind}_warmup_start need each other: give both or none")
+            if steps and not self.dataloader_drop_last:
+                raise UsageError(f"--{kind}_warmup_steps needs --dataloader_drop_last: leave that option on")
+
+
+def compiles_by_default(device_type: str) -> bool:
+    """Whether compiling the training step pays on such a device; a GPU of AMD is called cuda, too."""
+    return device_type == "cuda"
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the processor multiplies bf16 in hardware (AMX, AVX-512 or Arm); emulated, it is slower than fp32."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name, False) for name in ("amx_bf16", "avx512_bf16", "bf16", "arm_bf16"))
