@@ -1,0 +1,1 @@
+"""Shared parts of the speed benchmarks: what is compared, the processes that run it, and what their figures say."""
