@@ -259,7 +259,7 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             head.weight,
             head.bias,
             targets.flatten(),
-            weights.flatten(),
+            weights.flatten().float(),
             operations=operations or fused.TorchOperations(),
             seed=None if operations is None else fused.Seeds().next(),
             temperature=config.temperature,

@@ -37,7 +37,7 @@ class SharedEpoch:
         self._value.fill_(epoch)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BlockBatch(Sequence[Example]):
     """The examples of a batch as columns, so that the collator has nothing to do for each; also a sequence of them.
 

@@ -87,7 +87,12 @@ def build_model(
         pad_token_id=discriminator_config.pad_token_id,
         **settings,
     )
-    model = ElectraForReplacedTokenDetection(config, generator=generator, discriminator=discriminator)
+    try:
+        model = ElectraForReplacedTokenDetection(config, generator=generator, discriminator=discriminator)
+    except (ImportError, ValueError) as error:
+        if not named:
+            raise
+        raise UsageError(f"--attn_implementation {model_args.attn_implementation} cannot be used: {error}") from error
     model.implementation, model.attn_implementation = model_args.implementation, model_args.attn_implementation
     return model
 

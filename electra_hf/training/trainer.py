@@ -25,7 +25,11 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 from transformers import TrainerCallback, TrainerControl, TrainerState
 
 from electra_hf.errors import CheckpointError, UsageError
-from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionOutput
+from electra_hf.models import (
+    ElectraForReplacedTokenDetection,
+    ReplacedTokenDetectionConfig,
+    ReplacedTokenDetectionOutput,
+)
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
 from electra_hf.training.base_trainer import ElectraTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
@@ -70,6 +74,11 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
 
     def __init__(self, model: ElectraForReplacedTokenDetection, args: PretrainingArguments, **kwargs: Any):
         super().__init__(model=model, args=args, **kwargs)
+        if args.torch_compile and getattr(self.model, "implementation", None) == "native":
+            raise UsageError(
+                "--implementation native and --torch_compile exclude each other, since the kernels are no part of a "
+                "compiled graph: leave one of them out"
+            )
         self.add_callback(DatasetEpochCallback)
         self.attention = RunAttention()
         self.add_callback(self.attention)
@@ -77,11 +86,14 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
         self.train_meter = ReplacedTokenDetectionMeter(args.device)
         self.eval_meter = ReplacedTokenDetectionMeter(args.device)
         self.stopwatch = Stopwatch()
-        # Asked for in every step: unwrapping the model takes accelerate half a millisecond.
-        self._model_config = model.config
         self._first_step = self._last_logged_step = 0
         self._window_flops = 0
         self._warmup: WarmupBlocks | None = None
+
+    @property
+    def _joint_config(self) -> ReplacedTokenDetectionConfig:
+        # Asked for in every step: unwrapping the model takes accelerate half a millisecond.
+        return cast(ElectraForReplacedTokenDetection, self.model).config
 
     # Batches
 
@@ -162,7 +174,7 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """FLOPs of the matrix products of this batch, from its shape alone."""
         rows, length = inputs["input_ids"].shape
-        flops = rows * training_flops(self._model_config, length, inputs["masked_positions"].shape[1])
+        flops = rows * training_flops(self._joint_config, length, inputs["masked_positions"].shape[1])
         self._window_flops += flops
         return flops
 
@@ -245,7 +257,7 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
             self.eval_meter.state.zero_()
             output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         metrics = self.eval_meter.compute(self._sum_over_processes)
-        config = self._model_config
+        config = self._joint_config
         if metrics:
             metrics["loss"] = (
                 config.generator_weight * metrics["generator_loss"] + config.discriminator_weight * metrics["rtd_loss"]

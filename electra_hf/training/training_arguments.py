@@ -159,7 +159,9 @@ class PretrainingArguments(ElectraTrainingArguments):
         default=None,
         metadata={
             "help": "Compile the training step: true or false. Default: on NVIDIA and AMD GPUs; on a CPU it takes "
-            "minutes for a few per cent."
+            "minutes for a few per cent.",
+            "nargs": "?",
+            "const": True,
         },
     )
     muon_learning_rate: float | None = field(
@@ -191,6 +193,10 @@ class PretrainingArguments(ElectraTrainingArguments):
         super().__post_init__()
         if self.muon_learning_rate is not None and self.optim != MUON:
             raise UsageError(f"--muon_learning_rate has no effect on --optim {self.optim}: leave it out, or use muon")
+        if self.muon_learning_rate is not None and self.muon_learning_rate <= 0:
+            raise UsageError(f"--muon_learning_rate is {self.muon_learning_rate}; give a rate above 0")
+        if not 0 <= self.muon_momentum < 1:
+            raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
         self._check_warmups()
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout and sampling.
@@ -208,6 +214,8 @@ class PretrainingArguments(ElectraTrainingArguments):
                 raise UsageError(f"--{kind}_warmup_steps {steps}: give a number of steps, or a fraction below 1")
             if (steps > 0) != (start is not None):
                 raise UsageError(f"--{kind}_warmup_steps and --{kind}_warmup_start need each other: give both or none")
+            if start is not None and start < 1:
+                raise UsageError(f"--{kind}_warmup_start {start}: give a size of at least 1")
             if steps and not self.dataloader_drop_last:
                 raise UsageError(f"--{kind}_warmup_steps needs --dataloader_drop_last: leave that option on")
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import HfArgumentParser
 
 from electra_hf.errors import UsageError
 from electra_hf.training import PretrainingArguments
@@ -104,3 +105,24 @@ def test_batches_are_copied_to_a_gpu_without_waiting_for_it(tmp_path, monkeypatc
     assert non_blocking()
     assert not non_blocking(dataloader_pin_memory=False)
     assert not non_blocking(accelerator_config={"even_batches": True})
+
+
+def test_bare_torch_compile_means_yes(tmp_path):
+    parse = HfArgumentParser(PretrainingArguments).parse_args_into_dataclasses
+    for words, expected in (([], False), (["--torch_compile"], True), (["--torch_compile", "false"], False)):
+        (args,) = parse(["--output_dir", str(tmp_path), "--use_cpu", *words])
+        assert args.torch_compile is expected
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"optim": "muon", "muon_learning_rate": -1.0}, "muon_learning_rate is -1.0"),
+        ({"optim": "muon", "muon_momentum": 7.0}, "muon_momentum is 7.0"),
+        ({"batch_size_warmup_steps": 10, "batch_size_warmup_start": 0}, "batch_size_warmup_start 0"),
+        ({"length_warmup_steps": 10, "length_warmup_start": -4}, "length_warmup_start -4"),
+    ],
+)
+def test_impossible_values_are_refused(tmp_path, options, words):
+    with pytest.raises(UsageError, match=words):
+        PretrainingArguments(output_dir=str(tmp_path), **options)

@@ -9,7 +9,12 @@ from transformers import BertTokenizer
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import fused
-from electra_hf.training import DataArguments, ModelArguments
+from electra_hf.training import (
+    DataArguments,
+    ModelArguments,
+    PretrainingArguments,
+    ReplacedTokenDetectionTrainer,
+)
 from electra_hf.training.model_setup import build_model, loaded_halves
 
 SIZES = (
@@ -178,3 +183,15 @@ def test_the_model_computes_as_was_asked_for(tokenizer, make_batch, implementati
     monkeypatch.setattr(fused, "encode", lambda *args: calls.append(1) or encode(*args))
     assert torch.isfinite(model(**make_batch()).loss)
     assert len(calls) == (0 if implementation == "plain" else 2)
+
+
+def test_kernels_and_compilation_exclude_each_other(tokenizer, tmp_path):
+    model = build(tokenizer, config_overrides=SIZES, implementation="native")
+    args = PretrainingArguments(output_dir=str(tmp_path), torch_compile=True, use_cpu=True)
+    with pytest.raises(UsageError, match="native and --torch_compile exclude each other"):
+        ReplacedTokenDetectionTrainer(model=model, args=args)
+
+
+def test_an_attention_that_nobody_knows_is_named(tokenizer):
+    with pytest.raises(UsageError, match="attn_implementation sdap cannot be used"):
+        build(tokenizer, config_overrides=SIZES, attn_implementation="sdap")

@@ -5,10 +5,10 @@ from functools import cache
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import ElectraModel
 
-from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_weights
+from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_parts, layer_weights
 from electra_hf.models.fused.noise import Seeds
 from electra_hf.models.fused.operations import Operations
 
@@ -32,15 +32,27 @@ def obstacle(model: ElectraModel) -> str | None:
         return "activation checkpointing takes the model's own layers"
     if model.dtype != torch.float32:
         return f"the weights are {model.dtype}, and the fused layers keep them in float32"
+    if not _is_unaltered(model):
+        return "a layer of the model was replaced, or has hooks"
     if compute_dtype() not in (torch.float32, torch.bfloat16):
         return f"the fused layers compute in float32 and bfloat16, not in {compute_dtype()}"
     return None
 
 
+def _is_unaltered(model: ElectraModel) -> bool:
+    """Whether nobody put something in the place of a layer (an adapter, say) or wants to be called in between."""
+    embeddings = model.embeddings
+    parts = [embeddings.word_embeddings, embeddings.position_embeddings, embeddings.token_type_embeddings]
+    parts += [embeddings.LayerNorm, *(part for layer in model.encoder.layer for part in layer_parts(layer))]  # type: ignore[arg-type]
+    if not all(type(part) in (nn.Linear, nn.LayerNorm, nn.Embedding) for part in parts):
+        return False
+    return not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
+
+
 @cache
 def tell_obstacle(reason: str) -> None:
     """Say once that a run on a CPU goes without the fused layers, and why."""
-    logger.info("The encoders' own layers are used instead of the fused ones, which is slower: %s.", reason)
+    logger.warning("The encoders' own layers are used instead of the fused ones, which is slower: %s.", reason)
 
 
 def compute_dtype() -> torch.dtype:
@@ -80,7 +92,9 @@ def encode(
             x = F.linear(x, project.weight.to(dtype), project.bias.to(dtype))
         bias = None
         if attention_mask is not None:
-            bias = torch.zeros(batch, length).masked_fill_(attention_mask == 0, -torch.inf)
+            # The lowest number instead of -inf: a row of nothing but padding is no NaN then.
+            bias = torch.zeros(batch, length, dtype=torch.float32)
+            bias.masked_fill_(attention_mask == 0, torch.finfo(torch.float32).min)
         for layer in model.encoder.layer:
             settings = LayerSettings(
                 operations,

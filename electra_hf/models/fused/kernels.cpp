@@ -481,7 +481,7 @@ void cross_entropy_rows(T* logits, const float* bias, const int64_t* targets, co
     biases.write(dbias);
 }
 
-// (b, l, parts, h, d) <-> (parts, b, h, l, d); `backward` goes from right to left and also sums over b and l.
+// (b, l, parts, h, d) <-> (parts, b, h, l, d): split_heads adds a bias, merge_heads sums over b and l.
 template <typename T>
 void split_heads_rows(const T* from, const float* bias, T* to, int64_t batch, int64_t length, int64_t parts,
                       int64_t heads, int64_t width) {

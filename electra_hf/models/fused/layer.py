@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers.models.electra.modeling_electra import ElectraLayer
 
@@ -44,13 +44,16 @@ class LayerSettings:
     feed_forward: Dropout
 
 
+def layer_parts(layer: ElectraLayer) -> tuple[nn.Module, ...]:
+    """The linear layers and LayerNorms of a layer in the order of `FusedLayer`."""
+    own, output = layer.attention.self, layer.attention.output
+    parts = (own.query, own.key, own.value, output.dense, output.LayerNorm)
+    return *parts, layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm
+
+
 def layer_weights(layer: ElectraLayer) -> tuple[Tensor, ...]:
     """The weights of a layer in the order of `FusedLayer`."""
-    attention = layer.attention
-    own, output = attention.self, attention.output
-    parts = (own.query, own.key, own.value, output.dense, output.LayerNorm)
-    parts += (layer.intermediate.dense, layer.output.dense, layer.output.LayerNorm)
-    return tuple(weight for part in parts for weight in (part.weight, part.bias))
+    return tuple(weight for part in layer_parts(layer) for weight in (part.weight, part.bias))  # type: ignore[misc]
 
 
 class FusedLayer(torch.autograd.Function):
@@ -98,6 +101,11 @@ class FusedLayer(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:  # type: ignore[override]
+        with torch.autocast("cpu", enabled=False):
+            return FusedLayer._backward(ctx, gradient)
+
+    @staticmethod
+    def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         settings: LayerSettings = ctx.settings
         operations = settings.operations
         x, heads, context, middle, inner, w_heads, w_output, w_inner, w_outer, gamma_1, gamma_2, b_inner, *rest = (

@@ -1,7 +1,7 @@
 """The compiled kernels: `kernels.cpp`, built once per machine with the C++ compiler that is there, called by ctypes.
 
-The library needs no headers of torch, so building it takes seconds; it shares torch's OpenMP threads. It is kept under
-the hash of source, compiler, flags and processor in the cache folder of Hugging Face.
+The library needs no headers of torch, so building it takes seconds; built by GCC it shares torch's OpenMP threads. It
+is kept under the hash of source, compiler, flags and processor in the cache folder of Hugging Face.
 """
 
 import ctypes
@@ -91,30 +91,32 @@ def _build(compiler: str, flags: list[str], library: Path) -> None:
     logger.info("Compiled the CPU kernels with %s.", compiler)
 
 
-def _address(tensor: Tensor | None) -> int | None:
+def _address(tensor: Tensor | None, dtype: torch.dtype) -> int | None:
+    """Where a tensor is; a kernel trusts the address, so what it points to is checked here."""
     if tensor is None:
         return None
-    assert tensor.is_contiguous() and tensor.device.type == "cpu"
+    if tensor.dtype != dtype or tensor.device.type != "cpu" or not tensor.is_contiguous():
+        raise TypeError(
+            f"a kernel needs a contiguous {dtype} tensor on the CPU and got one of {tensor.dtype} on {tensor.device} "
+            f"with strides {tensor.stride()}"
+        )
     return tensor.data_ptr()
 
 
-# What the functions of kernels.cpp take after the number that names the dtype, in the letters of _TYPES.
-_TYPES = {
-    "p": [ctypes.c_void_p],
-    "i": [ctypes.c_int64],
-    "f": [ctypes.c_double],
-    "d": [ctypes.c_double, ctypes.c_int64],  # a dropout
-}
+# What the functions of kernels.cpp take after the number that names the dtype, one letter each: tensors of that dtype
+# (t), of float32 (w), int64 (l) and bool (b), whole numbers (i), fractions (f) and dropouts (d).
+_TENSORS = {"w": torch.float32, "l": torch.int64, "b": torch.bool}
+_NUMBERS = {"i": [ctypes.c_int64], "f": [ctypes.c_double], "d": [ctypes.c_double, ctypes.c_int64]}
 _SIGNATURES = {
-    "add_norm_forward": "pppppfppppiidd",
-    "add_norm_backward": "ppppppppppiidd",
-    "gelu_forward": "pppii",
-    "gelu_backward": "pppppii",
-    "softmax_forward": "pppiiifd",
-    "softmax_backward": "pppiifd",
-    "cross_entropy": "pppppppppiiifi",
-    "split_heads": "pppiiiii",
-    "merge_heads": "pppiiiii",
+    "add_norm_forward": "twtwwfttwwiidd",
+    "add_norm_backward": "ttwwwttwwwiidd",
+    "gelu_forward": "twtii",
+    "gelu_backward": "ttwtwii",
+    "softmax_forward": "twtiiifd",
+    "softmax_backward": "tttiifd",
+    "cross_entropy": "twlwlwlbwiiifi",
+    "split_heads": "twtiiiii",
+    "merge_heads": "ttwiiiii",
 }
 
 
@@ -131,18 +133,19 @@ class NativeOperations:
         self._functions = {}
         for name, letters in _SIGNATURES.items():
             function = self._functions[name] = getattr(library, name)
-            function.argtypes = [ctypes.c_int, *(kind for letter in letters for kind in _TYPES[letter])]
+            kinds = [kind for letter in letters for kind in _NUMBERS.get(letter, [ctypes.c_void_p])]
+            function.argtypes = [ctypes.c_int, *kinds]
             function.restype = None
 
     def _call(self, name: str, *values: Any) -> None:
         """Call a kernel; the first value is a tensor of the dtype that it computes with."""
-        dtype = values[0].dtype
+        dtype: torch.dtype = values[0].dtype
         if dtype not in (torch.float32, torch.bfloat16):
             raise KernelError(f"the kernels compute in float32 and bfloat16, not in {dtype}")
         arguments: list[Any] = []
-        for value in values:
+        for letter, value in zip(_SIGNATURES[name], values, strict=True):
             if value is None or isinstance(value, Tensor):
-                arguments.append(_address(value))
+                arguments.append(_address(value, _TENSORS[letter] if letter in _TENSORS else dtype))
             elif isinstance(value, Dropout):
                 arguments += value
             else:
@@ -225,6 +228,12 @@ class NativeOperations:
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         assert seed is not None
         rows, columns = logits.shape
+        least, largest = (int(targets.min()), int(targets.max())) if rows else (0, 0)
+        if least < 0 or largest >= columns:
+            raise IndexError(
+                f"tokens {least} to {largest} are to be predicted, and the vocabulary has {columns}: the blocks were "
+                "made with another tokenizer than the model's"
+            )
         nll, dbias = torch.empty_like(weights), weights.new_empty(columns)
         sampled, correct = torch.empty_like(targets), targets.new_empty(rows, dtype=torch.bool)
         self._call(

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from electra_hf.errors import UsageError
+
 _SEED_BITS = 62
 
 
@@ -26,8 +28,15 @@ class Seeds:
         self._next = int(torch.randint(2**_SEED_BITS, ()))
 
     def dropout(self, probability: float) -> Dropout:
-        """A dropout with noise of its own."""
-        return Dropout(probability, self.next())
+        """A dropout with noise of its own.
+
+        Raises:
+            UsageError: If the probability is not in [0, 1).
+        """
+        if not 0 <= probability < 1:
+            raise UsageError(f"a dropout of {probability} cannot be used: give a probability from 0 up to, but not, 1")
+        # Smaller ones are 0 in the 32 bits that are compared.
+        return Dropout(probability if probability >= 2**-32 else 0.0, self.next())
 
     def next(self) -> int:
         """Another seed."""

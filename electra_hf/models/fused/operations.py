@@ -21,6 +21,8 @@ from electra_hf.models.sampling import exponential_noise
 
 logger = logging.getLogger(__name__)
 
+IMPLEMENTATIONS = ("auto", "plain", "fused", "native")
+
 
 class TorchOperations:
     """The operations, from PyTorch's own."""
@@ -150,7 +152,7 @@ class TorchOperations:
             (r,) fp32 negative log-likelihoods, (r,) int64 samples, (r,) bool: the target is the most likely
             token, and (v,) fp32, the gradient summed over rows.
         """
-        log_probabilities = (logits + bias).log_softmax(-1)
+        log_probabilities = (logits.float() + bias.float()).log_softmax(-1)
         nll = -log_probabilities.gather(1, targets[:, None]).squeeze(1)
         correct = log_probabilities.argmax(-1) == targets
         generator = None if seed is None else torch.Generator().manual_seed(seed + first_row)
@@ -198,8 +200,10 @@ def cpu_operations(implementation: str) -> Operations:
             be built here, and otherwise PyTorch's operations with a message that says why.
 
     Raises:
-        UsageError: If `native` was asked for and the kernels cannot be built.
+        UsageError: If `native` was asked for and the kernels cannot be built, or for another name.
     """
+    if implementation not in IMPLEMENTATIONS:
+        raise UsageError(f"implementation is {implementation!r}; choose one of {', '.join(IMPLEMENTATIONS)}")
     if implementation == "fused":
         return TorchOperations()
     try:
@@ -207,5 +211,5 @@ def cpu_operations(implementation: str) -> Operations:
     except KernelError as error:
         if implementation == "native":
             raise UsageError(f"implementation 'native' cannot be used: {error}; use auto, fused or plain") from error
-        logger.info("PyTorch's operations take the place of the compiled CPU kernels, which is slower: %s.", error)
+        logger.warning("PyTorch's operations take the place of the compiled CPU kernels, which is slower: %s.", error)
         return TorchOperations()
