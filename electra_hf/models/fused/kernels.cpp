@@ -4,15 +4,13 @@
 //
 // Every tensor is contiguous. `bf16` says what T is: 0 for float, 1 for bfloat16. Arithmetic is float throughout.
 // Noise is not stored: whether an element is dropped is a hash of (seed, row, column), computed again in the backward
-// pass. Sums over rows are made by each thread over its own range and then added in the order of the threads, so a
-// result depends on the number of threads, and on nothing else.
+// pass. Sums over rows are made in blocks of rows and added in the order of the blocks, so a result does not depend on the
+// number of threads.
 
 #include <cmath>
 #include <cstdint>
 #include <cstring>
 #include <vector>
-
-#include <omp.h>
 
 namespace {
 
@@ -152,22 +150,28 @@ struct Dropout {
     RowDropout row(int64_t number) const { return {RowKey(seed, number), threshold, scale}; }
 };
 
-// f(first row, last row, number of the thread) for a range of rows in every thread.
+// Rows that are summed up together, whatever the number of threads.
+constexpr int64_t block_rows = 32;
+
+inline int64_t count_blocks(int64_t rows) { return (rows + block_rows - 1) / block_rows; }
+
+// f(first row, last row, number of the block) for every block of rows.
 template <typename F>
 void for_row_ranges(int64_t rows, F f) {
-#pragma omp parallel
-    {
-        const int64_t threads = omp_get_num_threads(), number = omp_get_thread_num();
-        f(rows * number / threads, rows * (number + 1) / threads, number);
+    const int64_t blocks = count_blocks(rows);
+#pragma omp parallel for schedule(static)
+    for (int64_t block = 0; block < blocks; ++block) {
+        const int64_t first = block * block_rows;
+        f(first, first + block_rows < rows ? first + block_rows : rows, block);
     }
 }
 
-// Column sums: one row of partial sums for every thread.
+// Column sums: one row of partial sums for every block.
 struct ColumnSums {
     int64_t columns;
     std::vector<float> partial;
-    explicit ColumnSums(int64_t columns) : columns(columns), partial(columns * omp_get_max_threads(), 0.0f) {}
-    float* of(int64_t thread) { return partial.data() + thread * columns; }
+    ColumnSums(int64_t rows, int64_t columns) : columns(columns), partial(columns * count_blocks(rows), 0.0f) {}
+    float* of(int64_t block) { return partial.data() + block * columns; }
     void write(float* target) {
         std::memset(target, 0, sizeof(float) * columns);
         for (size_t start = 0; start < partial.size(); start += columns)
@@ -223,9 +227,9 @@ template <typename T>
 void add_norm_backward_rows(const T* dy, const T* sum, const float* gamma, const float* mean, const float* rstd,
                             T* dsum, T* dx, float* dgamma, float* dbeta, float* dbias, int64_t rows, int64_t columns,
                             Dropout before, Dropout after) {
-    ColumnSums gammas(columns), betas(columns), biases(columns);
-    for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t thread) {
-        float *gs = gammas.of(thread), *bs = betas.of(thread), *xs = biases.of(thread);
+    ColumnSums gammas(rows, columns), betas(rows, columns), biases(rows, columns);
+    for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t block) {
+        float *gs = gammas.of(block), *bs = betas.of(block), *xs = biases.of(block);
         std::vector<T> scratch(columns);
         for (int64_t r = first; r < last; ++r) {
             const T* gr = dy + r * columns;
@@ -298,9 +302,9 @@ void gelu_forward_rows(const T* x, const float* bias, T* y, int64_t rows, int64_
 // dy becomes dx; y is computed once more, for the gradient of the weight that follows.
 template <typename T>
 void gelu_backward_rows(T* dy, const T* x, const float* bias, T* y, float* dbias, int64_t rows, int64_t columns) {
-    ColumnSums biases(columns);
-    for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t thread) {
-        float* bs = biases.of(thread);
+    ColumnSums biases(rows, columns);
+    for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t block) {
+        float* bs = biases.of(block);
         for (int64_t r = first; r < last; ++r) {
             T* gr = dy + r * columns;
             const T* xr = x + r * columns;
@@ -406,9 +410,9 @@ template <typename T>
 void cross_entropy_rows(T* logits, const float* bias, const int64_t* targets, const float* weights, const int64_t* disallowed, float* nll,
                         int64_t* sampled, uint8_t* correct, float* dbias, int64_t rows, int64_t columns, int64_t first_row,
                         float inverse_temperature, int64_t seed) {
-    ColumnSums biases(columns);
-    for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t thread) {
-        float* bs = biases.of(thread);
+    ColumnSums biases(rows, columns);
+    for_row_ranges(rows, [&](int64_t first, int64_t last, int64_t block) {
+        float* bs = biases.of(block);
         std::vector<float> scratch(3 * columns);
         float *odds = scratch.data(), *race = odds + columns, *logit = race + columns;
         for (int64_t r = first; r < last; ++r) {
@@ -506,9 +510,9 @@ void split_heads_rows(const T* from, const float* bias, T* to, int64_t batch, in
 template <typename T>
 void merge_heads_rows(const T* from, T* to, float* sums, int64_t batch, int64_t length, int64_t parts, int64_t heads,
                       int64_t width) {
-    ColumnSums columns(sums ? parts * heads * width : 0);
-    for_row_ranges(batch * length, [&](int64_t first, int64_t last, int64_t thread) {
-        float* totals = columns.of(thread);
+    ColumnSums columns(sums ? batch * length : 0, parts * heads * width);
+    for_row_ranges(batch * length, [&](int64_t first, int64_t last, int64_t block) {
+        float* totals = columns.of(block);
         for (int64_t r = first; r < last; ++r)
             for (int64_t p = 0; p < parts; ++p)
                 for (int64_t h = 0; h < heads; ++h) {

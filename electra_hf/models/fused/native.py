@@ -105,7 +105,7 @@ def _address(tensor: Tensor | None, dtype: torch.dtype) -> int | None:
 
 # What the functions of kernels.cpp take after the number that names the dtype, one letter each: tensors of that dtype
 # (t), of float32 (w), int64 (l) and bool (b), whole numbers (i), fractions (f) and dropouts (d).
-_TENSORS = {"w": torch.float32, "l": torch.int64, "b": torch.bool}
+_TENSORS: dict[str, torch.dtype] = {"w": torch.float32, "l": torch.int64, "b": torch.bool}
 _NUMBERS = {"i": [ctypes.c_int64], "f": [ctypes.c_double], "d": [ctypes.c_double, ctypes.c_int64]}
 _SIGNATURES = {
     "add_norm_forward": "twtwwfttwwiidd",
@@ -145,7 +145,7 @@ class NativeOperations:
         arguments: list[Any] = []
         for letter, value in zip(_SIGNATURES[name], values, strict=True):
             if value is None or isinstance(value, Tensor):
-                arguments.append(_address(value, _TENSORS[letter] if letter in _TENSORS else dtype))
+                arguments.append(_address(value, _TENSORS.get(letter, dtype)))
             elif isinstance(value, Dropout):
                 arguments += value
             else:

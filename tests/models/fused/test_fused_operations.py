@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from scipy import stats
 
+from electra_hf.models.fused import TorchOperations
 from electra_hf.models.fused.noise import Dropout
 
 NONE = Dropout(0.0, 0)
@@ -225,3 +226,24 @@ def test_dropped_probabilities_are_scaled_and_their_gradient_knows_the_mask(oper
     gradient, again = operations.softmax_backward(dy.clone(), saved, 1.0, dropout)
     torch.testing.assert_close(gradient, leaf.grad, atol=1e-6, rtol=1e-5)
     assert torch.equal(again, dropped)
+
+
+def test_sums_do_not_depend_on_the_number_of_threads(operations):
+    """To the last bit: a run may go on with other threads (accelerate launches with one)."""
+    if isinstance(operations, TorchOperations):
+        pytest.skip("PyTorch's own sums are divided by threads")
+    x, dy, bias = (make(*shape, dtype=torch.float32) for shape in ((300, 48), (300, 48), (48,)))
+    targets, weights = torch.arange(300) % 48, torch.ones(300)
+    results = []
+    threads = torch.get_num_threads()
+    try:
+        for number in (1, 2, 3):
+            torch.set_num_threads(number)
+            _, saved = operations.add_norm(x, bias, dy, bias, bias, 1e-5, Dropout(0.1, 3), NONE)
+            results.append(operations.add_norm_backward(dy, saved, bias, Dropout(0.1, 3), NONE))
+            results[-1] += operations.gelu_backward(dy.clone(), x, bias)
+            results[-1] += operations.cross_entropy(x.clone(), bias, targets, weights, None, 1.0, 5, 0)
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(mine, theirs) for mine, theirs in zip(results[0], other, strict=True))
