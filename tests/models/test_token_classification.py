@@ -34,7 +34,7 @@ from electra_hf.finetuning.arguments import FinetuningArguments
 from electra_hf.finetuning.recipe import layerwise_factors
 from electra_hf.finetuning.trainer import FinetuningTrainer
 from electra_hf.models.crf_checkpoint import has_crf
-from electra_hf.models.tagged_tokens import first_tokens, untagged_token_ids
+from electra_hf.models.tagged_tokens import untagged_token_ids
 from electra_hf.models.token_classification import TokenClassificationWithCRF
 
 LABELS = ["O", "B-A", "I-A", "B-B", "I-B"]
@@ -342,10 +342,3 @@ def test_posterior_logits_are_finite_and_only_for_evaluation(model):
     torch.testing.assert_close(posteriors[MASK].softmax(-1), model.crf.marginals(emissions, MASK)[MASK])
     torch.testing.assert_close(posteriors[~MASK].softmax(-1), emissions[~MASK].softmax(-1))
     assert torch.equal(model.train()(IDS).logits, emissions)
-
-
-def test_first_tokens_are_those_that_begin_a_word():
-    vocabulary = {word: number for number, word in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "##b", "b"])}
-    tokenizer = BertTokenizer(vocab=vocabulary)
-    encoded = tokenizer([["ab", "b"], ["b", "b"]], is_split_into_words=True, padding=True)
-    assert first_tokens(encoded).int().tolist() == [[0, 1, 0, 1, 0], [0, 1, 1, 0, 0]]
