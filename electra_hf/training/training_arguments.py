@@ -121,6 +121,10 @@ class ElectraTrainingArguments(TrainingArguments):
             raise UsageError(f"--decay_fraction {self.decay_fraction}: give a share of the steps above 0, at most 1")
         if self.decay_shape not in (None, *DECAY_SHAPES):
             raise UsageError(f"--decay_shape {self.decay_shape}: choose {', '.join(DECAY_SHAPES)}")
+        if self.decay_shape is not None and self.lr_scheduler_type not in (WSD, TRAPEZOID):
+            raise UsageError(
+                f"--decay_shape has no effect on --lr_scheduler_type {self.lr_scheduler_type}: drop it, or use wsd"
+            )
         if self.lr_scheduler_type == TRAPEZOID and self.decay_shape not in (None, "linear"):
             raise UsageError(
                 f"--decay_shape {self.decay_shape}: trapezoid decays linearly; leave it out, or use "

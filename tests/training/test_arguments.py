@@ -118,6 +118,7 @@ def test_bare_torch_compile_means_yes(tmp_path):
     ("options", "words"),
     [
         ({"optim": "muon", "muon_learning_rate": -1.0}, "muon_learning_rate is -1.0"),
+        ({"decay_shape": "cosine"}, "decay_shape has no effect on --lr_scheduler_type paper_linear"),
         ({"optim": "muon", "muon_momentum": 7.0}, "muon_momentum is 7.0"),
         ({"batch_size_warmup_steps": 10, "batch_size_warmup_start": 0}, "batch_size_warmup_start 0"),
         ({"length_warmup_steps": 10, "length_warmup_start": -4}, "length_warmup_start -4"),
