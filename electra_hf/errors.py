@@ -1,7 +1,8 @@
 """Errors that a user can act on.
 
 Each message names the thing (file, line, option), says what was found, and ends with the way out. The scripts print it
-without a traceback and leave with `exit_code`: 1 for a failure, 2 for wrong usage (docs/design.md, decision 12).
+without a traceback and leave with `exit_code`: 1 for a failure, 2 for wrong usage, 75 for a run that was stopped and
+saved (docs/design.md, decision 12).
 """
 
 import errno
@@ -40,6 +41,13 @@ class CheckpointError(ElectraHfError):
 
 class TrainingError(ElectraHfError):
     """Training that cannot go on, such as a loss that is no longer a number."""
+
+
+class Interrupted(ElectraHfError):
+    """A run that was asked to stop, and saved what it had: the same command goes on from there."""
+
+    # EX_TEMPFAIL of sysexits.h: not done, but worth calling again.
+    exit_code = 75
 
 
 _OS_HINTS = {

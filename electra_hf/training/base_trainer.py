@@ -12,7 +12,7 @@ On a CPU it also tunes the allocator of the process (`allocator`).
 """
 
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -55,10 +55,26 @@ class RankSeedCallback(TrainerCallback):
             set_seed(args.seed + _RANK_SEED_STRIDE * args.process_index)
 
 
+class Stateful(Protocol):
+    """What a checkpoint keeps for each process beside what the stock Trainer keeps."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tensors, numbers, strings, lists and dictionaries: what `torch.load(weights_only=True)` reads."""
+        ...
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from there, in a process of the same rank."""
+        ...
+
+
 class ElectraTrainer(Trainer):
     """`transformers.Trainer` with the paper's optimiser and schedule, readable progress and plain checkpoints.
 
     Takes the Trainer's arguments.
+
+    Attributes:
+        stateful: what checkpoints keep for each process, by name.
+        last_checkpoint: the newest complete checkpoint that this run wrote or went on from.
     """
 
     args: ElectraTrainingArguments
@@ -75,6 +91,8 @@ class ElectraTrainer(Trainer):
         **kwargs: Any,
     ):
         super().__init__(model=model, args=args, **kwargs)
+        self.stateful: dict[str, Stateful] = {}
+        self.last_checkpoint: Path | None = None
         if self.args.tune_allocator and self.args.device.type == "cpu":
             tune_allocator()
         self.add_callback(RankSeedCallback)
