@@ -69,10 +69,13 @@ class WithoutUpdate(TrainerCallback):
 
 
 class Weights(TrainerCallback):
-    """The weights after each step."""
+    """The weights after each step, and before the first."""
 
     def __init__(self):
         self.after = {}
+
+    def on_train_begin(self, args, state, control, model, **_):
+        self.on_step_end(args, state, control, model)
 
     def on_step_end(self, args, state, control, model, **_):
         self.after[state.global_step] = [parameter.detach().clone() for parameter in model.parameters()]
@@ -190,6 +193,19 @@ def test_infinite_loss_with_a_finite_gradient_is_skipped(make_trainer):
     reference.train()
     assert_same_training(trainer, reference)
     assert load_skipped_step(trainer.skipped.folder / "step-2.safetensors")[1]["losses"] == [math.inf]
+
+
+def test_under_a_scaler_only_losses_count(make_trainer):
+    """As in fp16, whose scaler meets overflowing gradients in its first steps and skips those by itself."""
+    trainer = make_trainer(Rows(6, bad=(4,)))
+    trainer.accelerator.scaler = torch.amp.GradScaler("cpu", init_scale=3e38, backoff_factor=1e-38)
+    weights = Weights()
+    trainer.add_callback(weights)
+    trainer.train()
+    same = [step for step in range(1, 7) if all(map(torch.equal, weights.after[step], weights.after[step - 1]))]
+    assert same == [1, 5]
+    assert trainer.skipped.total == 1
+    assert [row["step"] for row in logged(trainer) if math.isnan(row["loss"])] == [5]
 
 
 def test_logged_means_are_over_the_other_steps(make_trainer):
