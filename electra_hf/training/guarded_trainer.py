@@ -54,7 +54,7 @@ class GuardedTrainer(ElectraTrainer):
         )
         self.stateful["health"] = self.skipped
         self._sums_before_step: list[Tensor] = []
-        self._window_steps = 1
+        self._window_start = 0
         self._spike: Spike | None = None
         self._told_no_checkpoint = False
 
@@ -102,7 +102,7 @@ class GuardedTrainer(ElectraTrainer):
             self._leave_out(bad)
         for sums, before in zip(self.window_sums, self._sums_before_step, strict=True):
             sums.copy_(torch.where(bad, before, sums))
-        self._window_steps = self.state.global_step + 1 - self._globalstep_last_logged
+        self._window_start = self._globalstep_last_logged
         self.skipped.finish(self.state.global_step + 1, bad, norm, self._get_learning_rate())
         self.skipped.check(self.last_checkpoint)
 
@@ -130,19 +130,24 @@ class GuardedTrainer(ElectraTrainer):
             self.skipped.read()
             self.skipped.check(self.last_checkpoint)
         if "loss" in logs:
-            logs["loss"] = _mean_of_others(logs["loss"], self._window_steps, self.skipped.in_window)
-            self.skipped.in_window = 0
+            logs["loss"] = self._mean_of_others(logs["loss"], self._window_start)
             if self.skipped.total:
                 logs["skipped_steps"] = self.skipped.total
         if "train_loss" in logs:
-            done = self.state.global_step - self._initial_global_step
-            logs["train_loss"] = _mean_of_others(logs["train_loss"], done, self.skipped.since_start)
+            logs["train_loss"] = self._mean_of_others(logs["train_loss"], self._initial_global_step)
         super().log(logs, start_time)
         threshold = self.args.spike_threshold
         if "loss" in logs and threshold is not None:
             usual = usual_loss(self.state.log_history[:-1])
             if usual is not None and logs["loss"] > threshold * usual:
                 self._roll_back(logs["loss"], usual)
+
+    def _mean_of_others(self, mean: float, start: int) -> float:
+        """The mean over the steps after `start` that were not skipped, from one in which those count as 0."""
+        steps, skipped = self.state.global_step - start, self.skipped.after(start)
+        if not skipped:
+            return mean
+        return mean * steps / (steps - skipped) if skipped < steps else float("nan")
 
     # Rollbacks
 
@@ -207,14 +212,3 @@ class GuardedTrainer(ElectraTrainer):
                     self.args.max_rollbacks,
                 )
         return model, dataloader
-
-
-def _mean_of_others(mean: float, steps: int, skipped: int) -> float:
-    """The mean over the steps that were not skipped, from one in which those count as 0.
-
-    >>> _mean_of_others(2.0, 10, 5), _mean_of_others(0.0, 3, 3)
-    (4.0, nan)
-    """
-    if not skipped:
-        return mean
-    return mean * steps / (steps - skipped) if skipped < steps else float("nan")

@@ -7,6 +7,7 @@ that on a GPU it never waits for the step that it has just started.
 import json
 import logging
 import math
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -60,10 +61,8 @@ class SkippedSteps:
         delay: Steps between the end of a step and the moment that the host looks at it: 1 lets a GPU work on.
 
     Attributes:
-        total: Skipped steps of the run.
-        in_a_row: Those after the last step that was not skipped.
-        in_window: Those since the last logging event.
-        since_start: Those since training started or was resumed.
+        steps: Skipped steps of the run, counted from 1, in rising order.
+        in_a_row: How many came after the last step that was not skipped.
     """
 
     def __init__(
@@ -86,7 +85,8 @@ class SkippedSteps:
 
     def reset(self) -> None:
         """Begin a run."""
-        self.total = self.in_a_row = self.in_window = self.since_start = 0
+        self.steps: list[int] = []
+        self.in_a_row = 0
         self._batches: list[Mapping[str, Tensor]] = []
         self._losses: list[Tensor] = []
         self._unread: deque[_Step] = deque()
@@ -94,11 +94,20 @@ class SkippedSteps:
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps; waits for the device."""
         self.read()
-        return {"total": self.total, "in_a_row": self.in_a_row, "in_window": self.in_window}
+        return {"steps": list(self.steps), "in_a_row": self.in_a_row}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from a checkpoint."""
-        self.total, self.in_a_row, self.in_window = state["total"], state["in_a_row"], state["in_window"]
+        self.steps, self.in_a_row = list(state["steps"]), state["in_a_row"]
+
+    @property
+    def total(self) -> int:
+        """Skipped steps of the run."""
+        return len(self.steps)
+
+    def after(self, step: int) -> int:
+        """Skipped steps after that one."""
+        return len(self.steps) - bisect_right(self.steps, step)
 
     @property
     def losses(self) -> list[Tensor]:
@@ -143,10 +152,8 @@ class SkippedSteps:
                 self.in_a_row = 0
 
     def _count(self, step: _Step, gradient_norm: float, *losses: float) -> None:
-        self.total += 1
+        self.steps.append(step.number)
         self.in_a_row += 1
-        self.in_window += 1
-        self.since_start += 1
         file = self._keep(step, gradient_norm, losses)
         # Each of the first ones, then at the powers of two.
         if self.process == 0 and (self.total <= 4 or self.total.bit_count() == 1):

@@ -285,7 +285,8 @@ def test_a_late_look_counts_the_same(tmp_path):
             add_bad_step(skipped, number, skip)
         assert at_once.total == sum(pattern[:number])
         assert late.total == sum(pattern[: number - 1])
-    assert late.state_dict() == at_once.state_dict() == {"total": 3, "in_a_row": 2, "in_window": 3}
+    assert late.state_dict() == at_once.state_dict() == {"steps": [1, 3, 4], "in_a_row": 2}
+    assert [late.after(step) for step in range(5)] == [3, 2, 2, 1, 0]
     assert sorted(path.name for path in late.folder.iterdir()) == sorted(
         path.name for path in at_once.folder.iterdir()
     )
@@ -304,12 +305,13 @@ def test_counts_go_on_after_a_checkpoint(tmp_path):
 
 def test_too_many_in_a_row_stop_the_run(make_trainer):
     trainer = make_trainer(Rows(8, bad=(1, 3, 4, 5)), max_steps=8, max_skipped_steps=2)
-    trainer.last_checkpoint = Path("somewhere/checkpoint-1")
     with pytest.raises(TrainingError, match="3 steps in a row .*max_skipped_steps 2") as caught:
         trainer.train()
     assert trainer.state.global_step == 5
     assert str(trainer.skipped.folder) in str(caught.value)
-    assert "somewhere/checkpoint-1" in str(caught.value)
+    assert "nothing was saved yet" in str(caught.value)
+    with pytest.raises(TrainingError, match="good checkpoint is somewhere/checkpoint-1"):
+        trainer.skipped.check(Path("somewhere/checkpoint-1"))
 
 
 def test_the_last_steps_are_looked_at_before_training_ends(make_trainer):
