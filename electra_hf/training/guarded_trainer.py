@@ -5,7 +5,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `compute_loss`, `training_step`, `_get_grad_norm`: an update whose loss or gradient is NaN or infinite is left out,
   with its part of the logged metrics (`skipped_steps`). The stock Trainer goes on with weights that are NaN.
 * `log`: means are over the steps that were not skipped; the loss is compared with those before it.
-* `train`, `_prepare_for_training`: back to a checkpoint, and on with later data (`rollback`).
+* `train`, `_prepare_for_training`, `_run_epoch`: back to a checkpoint, and on with later data (`rollback`).
 
 All processes decide alike without asking each other: a bad loss makes the gradient of its process NaN, data
 parallelism adds the gradients, and the decision is made by the norm of the sum. Left out: DeepSpeed, which updates the
@@ -193,22 +193,30 @@ class GuardedTrainer(ElectraTrainer):
 
     def _prepare_for_training(self, *args: Any, **kwargs: Any) -> Any:
         model, dataloader = super()._prepare_for_training(*args, **kwargs)
-        spike, self._spike = self._spike, None
-        if spike is not None:
+        if self._spike is not None:
             # The Trainer has forgotten that the model is prepared, and evaluation would wrap or compile it once more.
             self.accelerator.prepare_model(model)
-            skipped = record_rollback(self.state.log_history, self.state.global_step, spike)
-            cast(DataOrder, self.stateful["order"]).jump(self.state.global_step, skipped)
-            if self.is_world_process_zero():
-                logger.warning(
-                    "The loss was %.4g at step %d, and %.4g is usual: back to %s, without the data of %d steps "
-                    "(rollback %d of at most %d).",
-                    spike.loss,
-                    spike.step,
-                    spike.usual,
-                    spike.checkpoint,
-                    skipped,
-                    len(past_rollbacks(self.state.log_history)),
-                    self.args.max_rollbacks,
-                )
         return model, dataloader
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        spike, self._spike = self._spike, None
+        if spike is not None:
+            self._leave_out_data(spike)
+        super()._run_epoch(*args, **kwargs)
+
+    def _leave_out_data(self, spike: Spike) -> None:
+        """Write down the rollback, and jump over the data that was used since the checkpoint."""
+        skipped = record_rollback(self.state.log_history, self.state.global_step, spike)
+        cast(DataOrder, self.stateful["order"]).jump(self.state.global_step, skipped)
+        if self.is_world_process_zero():
+            logger.warning(
+                "The loss was %.4g at step %d, and %.4g is usual: back to %s, without the data of %d steps "
+                "(rollback %d of at most %d).",
+                spike.loss,
+                spike.step,
+                spike.usual,
+                spike.checkpoint,
+                skipped,
+                len(past_rollbacks(self.state.log_history)),
+                self.args.max_rollbacks,
+            )
