@@ -144,6 +144,7 @@ class HealthCallback(TrainerCallback):
         if not logs or "loss" not in logs or "generator_loss" not in logs:
             return
         if not math.isfinite(logs["loss"]):
+            # Only under DeepSpeed: elsewhere such steps are skipped (`guarded_trainer`), and none of them is counted.
             raise TrainingError(
                 f"the loss is {logs['loss']} at step {state.global_step}: training stopped, since every weight would "
                 "follow. Resume from the last checkpoint with a lower --learning_rate or a longer --warmup_steps, and "

@@ -13,7 +13,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `get_train_dataloader`, `_get_train_sampler`: smaller batches and shorter rows at the beginning.
 * `_run_epoch`: a finished run that is resumed stays as it is.
 
-What fine-tuning does alike is in `base_trainer`.
+Bad steps and jumps of the loss are `guarded_trainer`'s; what fine-tuning does alike is in `base_trainer`.
 """
 
 import math
@@ -31,7 +31,7 @@ from electra_hf.models import (
     ReplacedTokenDetectionOutput,
 )
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
-from electra_hf.training.base_trainer import ElectraTrainer
+from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.throughput import Stopwatch, training_flops
 from electra_hf.training.training_arguments import PretrainingArguments
@@ -61,13 +61,13 @@ class DatasetEpochCallback(TrainerCallback):
             set_epoch(int(state.epoch or 0))
 
 
-class ReplacedTokenDetectionTrainer(ElectraTrainer):
+class ReplacedTokenDetectionTrainer(GuardedTrainer):
     """`transformers.Trainer` for `ElectraForReplacedTokenDetection`.
 
     Takes the Trainer's arguments. Batches are what `DataCollatorForReplacedTokenDetection` returns. Logged in training
     and, with the prefix `eval_`, in evaluation: loss, generator_loss, generator_accuracy, rtd_loss, rtd_precision,
     rtd_recall, rtd_auc, replaced_fraction; in training also tokens_per_second, teraflops (per second, matrix products
-    only) and remaining_seconds.
+    only) and remaining_seconds, and skipped_steps (of the run so far) if there are any.
     """
 
     args: PretrainingArguments
@@ -170,6 +170,11 @@ class ReplacedTokenDetectionTrainer(ElectraTrainer):
         self.attention.start(model, shape, self.args.device, self.state, self.args.world_size)
 
     # Metrics
+
+    @property
+    def window_sums(self) -> list[Tensor]:
+        """What the steps of a logging window add to, on the device."""
+        return [*super().window_sums, self.train_meter.state]
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """FLOPs of the matrix products of this batch, from its shape alone."""

@@ -187,6 +187,23 @@ class PretrainingArguments(ElectraTrainingArguments):
     length_warmup_start: int | None = field(
         default=None, metadata={"help": "Length of the rows at the beginning; doubled until --max_seq_length."}
     )
+    max_skipped_steps: int = field(
+        default=10,
+        metadata={
+            "help": "Steps in a row that may be skipped because their loss or gradient is NaN or infinite; one more "
+            "stops the run."
+        },
+    )
+    spike_threshold: float | None = field(
+        default=None,
+        metadata={
+            "help": "Go back to the last checkpoint, and leave out the data since then, if a logged loss is above "
+            "this many times the median of the last ten (1.5, for instance). Default: never."
+        },
+    )
+    max_rollbacks: int = field(
+        default=3, metadata={"help": "Rollbacks of --spike_threshold in a run; one more spike stops it."}
+    )
 
     def __post_init__(self):
         if self.torch_compile is None and self.torch_compile_backend is None and self.torch_compile_mode is None:
@@ -202,6 +219,7 @@ class PretrainingArguments(ElectraTrainingArguments):
         if not 0 <= self.muon_momentum < 1:
             raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
         self._check_warmups()
+        self._check_health()
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout and sampling.
             self.data_seed = self.seed
@@ -210,6 +228,13 @@ class PretrainingArguments(ElectraTrainingArguments):
     def warms_up_batches(self) -> bool:
         """Whether the first batches are smaller, or their rows shorter, than the others."""
         return self.batch_size_warmup_steps > 0 or self.length_warmup_steps > 0
+
+    def _check_health(self) -> None:
+        for option in ("max_skipped_steps", "max_rollbacks"):
+            if getattr(self, option) < 0:
+                raise UsageError(f"--{option} is {getattr(self, option)}; give 0 or more")
+        if self.spike_threshold is not None and not self.spike_threshold > 1:
+            raise UsageError(f"--spike_threshold is {self.spike_threshold}; give a factor above 1, such as 1.5")
 
     def _check_warmups(self) -> None:
         for kind in ("batch_size", "length"):

@@ -28,6 +28,7 @@ class TinyArguments:
     temperature: float = field(default=1.0, metadata={"help": "Near 0, sampling is the argmax and needs no noise."})
     dropout: float = field(default=0.1, metadata={"help": "Dropout everywhere."})
     kill_at: int = field(default=0, metadata={"help": "SIGKILL this process after so many steps."})
+    bad_loss_at: int = field(default=0, metadata={"help": "The last process's loss is infinite in this step."})
     rows: int = field(default=64, metadata={"help": "Training rows."})
 
 
@@ -63,6 +64,21 @@ class KillAt(TrainerCallback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
+class BadLossAt(TrainerCallback):
+    """An infinite loss with a finite gradient, which only the process itself can tell from a good one."""
+
+    def __init__(self, step: int):
+        self.step = step
+        self.bad = False
+
+    def on_step_begin(self, args, state, control, **_):
+        self.bad = state.global_step + 1 == self.step
+
+    def __call__(self, module, args, output):
+        if self.bad and module.training:
+            output["loss"] = output["loss"] + torch.inf
+
+
 def main() -> None:
     tiny, args = ConfigArgumentParser((TinyArguments, PretrainingArguments)).parse()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [f"w{number}" for number in range(59)]
@@ -81,6 +97,9 @@ def main() -> None:
             temperature=tiny.temperature,
         )
     )
+    bad_loss = BadLossAt(tiny.bad_loss_at)
+    if args.process_index == args.world_size - 1:
+        model.register_forward_hook(bad_loss)
     trainer = ReplacedTokenDetectionTrainer(
         model=model,
         args=args,
@@ -88,7 +107,7 @@ def main() -> None:
         eval_dataset=RandomBlocks(13, seed=2),
         data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=args.seed),
         processing_class=tokenizer,
-        callbacks=[KillAt(tiny.kill_at)],
+        callbacks=[KillAt(tiny.kill_at), bad_loss],
     )
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -108,6 +127,8 @@ def main() -> None:
     if args.world_size > 1:
         torch.distributed.barrier()
         Path(args.output_dir, f"noise-{args.process_index}.json").write_text(json.dumps(noise))
+        own = [parameter.double().norm().item() for parameter in model.parameters()]
+        Path(args.output_dir, f"weights-{args.process_index}.json").write_text(json.dumps(own))
     end_processes()
 
 
