@@ -128,6 +128,7 @@ class ElectraTrainer(Trainer):
             Interrupted: If the run was told to stop before its end, and has saved what it had.
             CheckpointError: If it was, and could not save.
         """
+        self.clock.reset()
         try:
             with self._watchdog.watch("the start of training"):
                 return super().train(*args, **kwargs)

@@ -43,13 +43,16 @@ class TrainingClock:
     """
 
     def __init__(self) -> None:
-        self.seconds = self.agreed_seconds = self.step_seconds = 0.0
         self.longest_pause: dict[str, float] = {}
-        self._steps = 0
-        self._mark = time.perf_counter()
+        self.reset()
+
+    def reset(self) -> None:
+        """A run begins, or is about to go on from what `load_state_dict` gets."""
+        self.seconds = self.agreed_seconds = self.step_seconds = 0.0
+        self.start()
 
     def start(self) -> None:
-        """Training begins, or goes on in a process of its own."""
+        """Training begins or goes on."""
         self._steps = 0
         self._mark = time.perf_counter()
 
