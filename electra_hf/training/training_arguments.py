@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from transformers import TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
@@ -271,9 +271,10 @@ class PretrainingArguments(ElectraTrainingArguments):
         if not 0 < self.schedule_minutes < math.inf:
             raise UsageError(f"--schedule_minutes {self.schedule_minutes}: give a number of minutes above 0")
         if self.lr_scheduler_type not in self.own_schedules:
+            name = SchedulerType(self.lr_scheduler_type).value
             raise UsageError(
-                f"--schedule_minutes needs a schedule that is a function of time: --lr_scheduler_type "
-                f"{self.lr_scheduler_type} is none; use {', '.join(self.own_schedules)}"
+                f"--schedule_minutes needs a schedule that is a function of time: --lr_scheduler_type {name} is none; "
+                f"use {', '.join(self.own_schedules)}"
             )
         if self.warmup_steps >= 1:
             raise UsageError(

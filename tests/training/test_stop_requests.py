@@ -196,7 +196,9 @@ def test_a_run_stops_before_its_time_is_over(make_trainer, monkeypatch):
     """Ten seconds a step, and a checkpoint that took fifteen."""
     ages = itertools.count(0, 10)
     monkeypatch.setattr(stopping, "process_age", lambda: next(ages))
-    with pytest.raises(Interrupted, match="stopped by --max_train_minutes 0.9 after step 4 of 8, saved in .*checkpoint"):
+    with pytest.raises(
+        Interrupted, match="stopped by --max_train_minutes 0.9 after step 4 of 8, saved in .*checkpoint"
+    ):
         trainer = make_trainer(max_train_minutes=0.9)
         trainer.clock.longest_pause["saving"] = 15.0
         trainer.train()
