@@ -15,9 +15,10 @@ from electra_hf.finetuning.sequence_classification import SequenceClassification
 from electra_hf.finetuning.tasks import TaskArguments, hub_dataset, load_task, task_names
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.training.search import SearchArguments
-from electra_hf.training.setup import start_logging
+from electra_hf.training.setup import leaves_together, start_logging
 
 
+@leaves_together
 def main() -> None:
     arguments = (FinetuneModelArguments, TaskArguments, FinetuningArguments, SearchArguments)
     parser = ConfigArgumentParser(arguments, description=__doc__)

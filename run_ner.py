@@ -27,9 +27,10 @@ from electra_hf.finetuning.tagging.whitespace import without_outer_whitespace
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.sharing.tagging import plot_confusion, types_markdown, types_table, write_page
 from electra_hf.training.search import SearchArguments
-from electra_hf.training.setup import start_logging
+from electra_hf.training.setup import leaves_together, start_logging
 
 
+@leaves_together
 def main() -> None:
     arguments = (EncoderArguments, TaggingArguments, TaggingTrainingArguments, SearchArguments)
     parser = ConfigArgumentParser(arguments, description=__doc__)

@@ -48,6 +48,7 @@ from electra_hf.training.search import (
 from electra_hf.training.setup import (
     corpus_names,
     end_processes,
+    leaves_together,
     open_blocks,
     open_prepared_blocks,
     open_tokenizer,
@@ -72,6 +73,7 @@ def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int)
     return train, Limited(validation, STREAMED_VALIDATION_DOCUMENTS) if data_args.streaming else validation
 
 
+@leaves_together
 def main() -> None:
     parser = ConfigArgumentParser(ARGUMENTS, description=__doc__)
     model_args, data_args, args, search_args = parser.parse()

@@ -75,7 +75,8 @@ def run_script(main: Callable[[], int | None]) -> None:
     try:
         sys.exit(main())
     except ElectraHfError as error:
-        sys.stderr.write(f"error: {_own_words(error)}\n")
+        kind = "" if isinstance(error, Interrupted) else "error: "
+        sys.stderr.write(f"{kind}{_own_words(error)}\n")
         sys.exit(error.exit_code)
     except OSError as error:
         if not is_storage_error(error):

@@ -14,6 +14,7 @@ _OUTWARD = frozenset(
     {
         *("output_dir", "num_seeds", "seed", "resume_from_checkpoint", "cache_dir", "push_to_hub"),
         *("do_eval", "do_predict", "per_device_eval_batch_size", "eval_accumulation_steps", "tune_allocator"),
+        *("max_train_minutes", "hang_timeout"),
         *("disable_tqdm", "report_to", "run_name", "project", "log_level", "log_level_replica", "log_on_each_node"),
     }
 )

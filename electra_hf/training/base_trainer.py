@@ -6,11 +6,17 @@ What is overridden, and why (transformers 5.15 to 5.23):
   today's.
 * `_save`, `_save_checkpoint`: the Hub token stays out of training_args.bin, and a full disk is explained.
 * `create_model_card`: the stock card calls every model a fine-tuned version of another one.
-* the callbacks: noise of its own for every process, one readable line for each logging event.
+* the callbacks: noise of its own for every process, one readable line for each logging event, a run that ends well
+  when it is told to (`stopping`) and says what it hangs in (`watchdog`).
+* `train`, `_finalize_training`: a run that was stopped saves and raises `Interrupted`. The stock Trainer would go on
+  as if it were done: load the best weights, and with `save_total_limit=1` remove the newest checkpoint.
+* `evaluate`, `predict`, `_save_checkpoint`: these are watched, and are no time of training.
 
 On a CPU it also tunes the allocator of the process (`allocator`).
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -26,12 +32,15 @@ from transformers import (
     set_seed,
 )
 
-from electra_hf.errors import UsageError
+from electra_hf.errors import CheckpointError, Interrupted, UsageError
 from electra_hf.training.allocator import tune_allocator
 from electra_hf.training.checkpoints import explain_save_errors
+from electra_hf.training.clock import TrainingClock
 from electra_hf.training.muon import muon_for_model
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule, wsd_schedule
 from electra_hf.training.progress import LogLineCallback, ReadableProgressCallback
+from electra_hf.training.search import ReportToTrial
+from electra_hf.training.stopping import StopCallback
 from electra_hf.training.training_arguments import (
     ADAMW_PAPER,
     MUON,
@@ -40,6 +49,7 @@ from electra_hf.training.training_arguments import (
     ElectraTrainingArguments,
     PretrainingArguments,
 )
+from electra_hf.training.watchdog import Watchdog
 
 _RANK_SEED_STRIDE = 1_000
 
@@ -75,6 +85,7 @@ class ElectraTrainer(Trainer):
     Attributes:
         stateful: what checkpoints keep for each process, by name.
         last_checkpoint: the newest complete checkpoint that this run wrote or went on from.
+        clock: how long it has trained, and how long steps and pauses take.
     """
 
     args: ElectraTrainingArguments
@@ -93,15 +104,86 @@ class ElectraTrainer(Trainer):
         super().__init__(model=model, args=args, **kwargs)
         self.stateful: dict[str, Stateful] = {}
         self.last_checkpoint: Path | None = None
+        self.stateful["clock"] = self.clock = TrainingClock()
+        self._stop = StopCallback(self.clock)
+        self._watchdog = Watchdog(self.args.hang_seconds, self.args.process_index, self.args.world_size)
         if self.args.tune_allocator and self.args.device.type == "cpu":
             tune_allocator()
         self.add_callback(RankSeedCallback)
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
         self.add_callback(self.progress_callbacks[bool(self.args.disable_tqdm)])
+        self.add_callback(self._watchdog)
+        self.add_callback(self._stop)
 
     def _sum_over_processes(self, tensor: Tensor) -> Tensor:
         return cast(Tensor, self.accelerator.reduce(tensor, "sum")) if self.args.world_size > 1 else tensor
+
+    # From the beginning to the end
+
+    def train(self, *args: Any, **kwargs: Any) -> Any:
+        """Train; see `Trainer.train`.
+
+        Raises:
+            Interrupted: If the run was told to stop before its end, and has saved what it had.
+            CheckpointError: If it was, and could not save.
+        """
+        self.clock.reset()
+        try:
+            with self._watchdog.watch("the start of training"):
+                return super().train(*args, **kwargs)
+        finally:
+            self._stop.close()
+
+    def _finalize_training(self, trial: Any, num_train_samples: Any, start_time: float) -> Any:
+        if self._stop.reason is None:
+            return super()._finalize_training(trial, num_train_samples, start_time)
+        place, in_search = f"checkpoint-{self.state.global_step}", self._is_trial
+        if not in_search and not (self._stop.saved and self._newest_is(place)):
+            self._save_checkpoint(self.model_wrapped, trial)
+            self.control = self.callback_handler.on_save(self.args, self.state, self.control)
+        self.control = self.callback_handler.on_train_end(self.args, self.state, self.control)
+        self._finish_current_push()
+        self.is_in_train = False
+        stopped = f"stopped by {self._stop.reason} after step {self._describe_step()}"
+        if in_search:
+            raise Interrupted(f"{stopped} of a trial, which begins anew when the same command is run again")
+        if not self._newest_is(place):
+            last = f"the last one is {self.last_checkpoint}" if self.last_checkpoint else "there is none"
+            raise CheckpointError(
+                f"{stopped}, and the checkpoint could not be written ({last}): see the message above for the cause; "
+                "then go on with the same command and --resume_from_checkpoint auto"
+            )
+        raise Interrupted(
+            f"{stopped}, saved in {self.last_checkpoint}: go on with the same command and "
+            "--resume_from_checkpoint auto"
+        )
+
+    @property
+    def _is_trial(self) -> bool:
+        return any(isinstance(callback, ReportToTrial) for callback in self.callback_handler.callbacks)
+
+    def _newest_is(self, name: str) -> bool:
+        return self.last_checkpoint is not None and self.last_checkpoint.name == name
+
+    def _describe_step(self) -> str:
+        return f"{self.state.global_step:,} of {self.state.max_steps:,}"
+
+    @contextmanager
+    def _pause(self, activity: str) -> Iterator[None]:
+        """While this is done, the run does not train."""
+        with self.clock.pause(activity), self._watchdog.watch(activity):
+            yield
+
+    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
+        """Evaluate; see `Trainer.evaluate`."""
+        with self._pause("evaluation"):
+            return super().evaluate(*args, **kwargs)
+
+    def predict(self, *args: Any, **kwargs: Any) -> Any:
+        """Predict; see `Trainer.predict`."""
+        with self._pause("prediction"):
+            return super().predict(*args, **kwargs)
 
     # Optimiser
 
@@ -164,8 +246,10 @@ class ElectraTrainer(Trainer):
     # Checkpoints
 
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        with explain_save_errors(Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")):
+        folder = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
+        with self._pause("saving"), explain_save_errors(folder):
             super()._save_checkpoint(*args, **kwargs)
+        self.last_checkpoint = folder
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # training_args.bin would carry the token in clear text, and is uploaded with the model.

@@ -8,7 +8,8 @@ made longer, or branch, at any point before that. With a linear decay it is the 
 2405.18392) found 1 - sqrt better.
 """
 
-from collections.abc import Iterable
+import math
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -62,7 +63,7 @@ class AdamWPaper(torch.optim.AdamW):
         return super().step(closure)
 
 
-def paper_linear_factor(step: int, warmup_steps: int, total_steps: int) -> float:
+def paper_linear_factor(step: float, warmup_steps: float, total_steps: float) -> float:
     """(1 - t/T) * min(1, t/W): the paper's schedule as a factor of the peak learning rate.
 
     The decay runs from step 0, so the peak stays below 1; transformers' `linear` starts to decay after the warm-up.
@@ -118,4 +119,59 @@ def wsd_schedule(
         num_decay_steps=decay_steps,
         num_training_steps=total_steps,
         decay_type="1-sqrt" if decay_shape == "sqrt" else decay_shape,
+    )
+
+
+def wsd_factor(progress: float, *, warmup: float, decay_fraction: float, decay_shape: str) -> float:
+    """What `wsd_schedule` multiplies the peak with, as a function of the share of the run that is done.
+
+    >>> [round(wsd_factor(x, warmup=0.2, decay_fraction=0.4, decay_shape="linear"), 3) for x in (0, 0.1, 0.5, 0.7, 1)]
+    [0.0, 0.5, 1.0, 0.75, 0.0]
+    """
+    if progress < warmup:
+        return progress / warmup
+    done = max(0.0, (progress - (1 - decay_fraction)) / decay_fraction)
+    if done >= 1:
+        return 0.0
+    return {"sqrt": 1 - math.sqrt(done), "linear": 1 - done, "cosine": (1 + math.cos(math.pi * done)) / 2}[decay_shape]
+
+
+def schedule_in_time(
+    optimizer: torch.optim.Optimizer,
+    progress: Callable[[], float],
+    name: str,
+    *,
+    warmup: float,
+    decay_fraction: float = 0.2,
+    decay_shape: str | None = None,
+) -> LambdaLR:
+    """`paper_linear`, `wsd` or `trapezoid` over the time of a run instead of its steps.
+
+    Such a run cannot be repeated bit for bit, by its nature: how long a step takes is never the same twice, and each
+    rate follows from it.
+
+    Args:
+        optimizer: The learning rate of each of its groups is its peak.
+        progress: Share of the time that is used, from 0 to 1; asked once in each step, and the same in all processes.
+        name: Of the schedule.
+        warmup: Share of the time from 0 to the peak.
+        decay_fraction: Share of the time, at the end, in which wsd and trapezoid fall.
+        decay_shape: As in `wsd_schedule`; None for sqrt, and for trapezoid's linear.
+
+    Raises:
+        UsageError: If warm-up and decay do not fit into the run, or the schedule is none of these.
+    """
+    if name == "paper_linear":
+        return LambdaLR(optimizer, lambda _: paper_linear_factor(progress(), warmup, 1))
+    if name not in ("wsd", "trapezoid"):
+        raise UsageError(f"--lr_scheduler_type {name} knows steps only: use paper_linear, wsd or trapezoid")
+    if warmup + decay_fraction > 1:
+        raise UsageError(
+            f"a warm-up over {warmup:g} and a decay over {decay_fraction:g} of the time do not fit into it: lower "
+            "--warmup_steps or --decay_fraction"
+        )
+    shape = "linear" if name == "trapezoid" else decay_shape or "sqrt"
+    return LambdaLR(
+        optimizer,
+        lambda _: wsd_factor(progress(), warmup=warmup, decay_fraction=decay_fraction, decay_shape=shape),
     )

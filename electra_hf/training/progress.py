@@ -66,8 +66,12 @@ class LogLineCallback(TrainerCallback):
 class ReadableProgressCallback(LogLineCallback, ProgressCallback):
     """transformers' progress bar, with readable lines instead of printed dictionaries."""
 
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
         """A new bar, also when a run goes back to a checkpoint."""
         if self.training_bar is not None:
             self.training_bar.close()
         super().on_train_begin(args, state, control, **kwargs)
+        if self.training_bar is not None and getattr(args, "schedule_minutes", None) is not None:
+            self.training_bar.total = None  # nobody knows how many steps there will be

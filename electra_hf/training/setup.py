@@ -1,9 +1,10 @@
 """From arguments to the parts of a run: tokenizer, blocks, logging; `model_setup` builds the model."""
 
+import functools
 import logging
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
@@ -15,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 
 from electra_hf.corpora import Corpus
 from electra_hf.corpora.remote import as_path
-from electra_hf.errors import ElectraHfError, PreparationError, UsageError
+from electra_hf.errors import ElectraHfError, Interrupted, PreparationError, UsageError
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.preparation import default_prepared_folder, prepare
 from electra_hf.tokens.prepared import load_prepared_tokenizer, open_prepared, prepared_splits
@@ -34,21 +35,41 @@ def start_logging(args: PretrainingArguments) -> None:
     transformers.utils.logging.disable_progress_bar()
 
 
-def end_processes() -> None:
-    """Leave a run of several processes together.
+def end_processes(exit_code: int = 0) -> None:
+    """Leave a run of several processes together; a run in one process goes on.
 
     With gloo, torch 2.13 aborts or hangs in about a fifth of interpreter exits, when all is done and written: such a
     process is left without the interpreter's own clean-up.
+
+    Args:
+        exit_code: Of each process. Other ones than 0 need no clean-up either.
     """
     if not torch.distributed.is_initialized():
         return
     backend = torch.distributed.get_backend()
     torch.distributed.barrier()
     torch.distributed.destroy_process_group()
-    if "gloo" in backend:
+    if exit_code or "gloo" in backend:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(exit_code)
+
+
+def leaves_together(main: Callable[[], None]) -> Callable[[], None]:
+    """A script's `main` whose processes, if they were told to stop, say so once and end at the same time."""
+
+    @functools.wraps(main)
+    def run() -> None:
+        try:
+            main()
+        except Interrupted as stop:
+            if torch.distributed.is_initialized():
+                if torch.distributed.get_rank() == 0:
+                    sys.stderr.write(f"{stop}\n")
+                end_processes(stop.exit_code)
+            raise
+
+    return run
 
 
 def corpus_names(data_args: DataArguments) -> list[str]:

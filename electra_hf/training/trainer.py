@@ -12,6 +12,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
 * `get_train_dataloader`, `_get_train_sampler`: smaller batches and shorter rows at the beginning.
 * `_run_epoch`: a finished run that is resumed stays as it is.
+* `create_scheduler`, `_finalize_training`: a schedule in time instead of steps.
 
 Bad steps and jumps of the loss are `guarded_trainer`'s; what fine-tuning does alike is in `base_trainer`.
 """
@@ -31,8 +32,10 @@ from electra_hf.models import (
     ReplacedTokenDetectionOutput,
 )
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
+from electra_hf.training.clock import EndByTheClock
 from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
+from electra_hf.training.optimization import schedule_in_time
 from electra_hf.training.throughput import Stopwatch, training_flops
 from electra_hf.training.training_arguments import PretrainingArguments
 from electra_hf.training.warmups import WarmupBlocks, warmup_plan, warmup_sampler
@@ -89,6 +92,10 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         self._first_step = self._last_logged_step = 0
         self._window_flops = 0
         self._warmup: WarmupBlocks | None = None
+        self._end: EndByTheClock | None = None
+        if args.schedule_minutes is not None:
+            self._end = EndByTheClock(self.clock, 60 * args.schedule_minutes)
+            self.add_callback(self._end)
 
     @property
     def _joint_config(self) -> ReplacedTokenDetectionConfig:
@@ -195,6 +202,8 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             logs["tokens_per_second"] = tokens / seconds
             logs["teraflops"] = flops / seconds / 1e12
             logs["remaining_seconds"] = seconds / max(1, steps) * (self.state.max_steps - self.state.global_step)
+            if self._end is not None:
+                logs["remaining_seconds"] = min(logs["remaining_seconds"], self._end.remaining_seconds)
         if "train_runtime" in logs and not self.trained_steps:
             return  # it would say that the loss is 0
         if "train_samples_per_second" in logs and self._warmup is not None and self._warmup.plan is not None:
@@ -218,10 +227,39 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # A run that is resumed where it ended has nothing to do; the stock loop looks only after one step more.
-        if self.state.global_step >= self.state.max_steps:
+        if self.state.global_step >= self.state.max_steps or (self._end is not None and self._end.is_over):
             self.control.should_training_stop = True
             return
         super()._run_epoch(*args, **kwargs)
+
+    def _finalize_training(self, trial: Any, num_train_samples: Any, start_time: float) -> Any:
+        if self._end is not None:
+            # The stock number is that of all steps that there might have been.
+            num_train_samples = self.state.global_step * self.get_total_train_batch_size(self.args)
+        return super()._finalize_training(trial, num_train_samples, start_time)
+
+    def _describe_step(self) -> str:
+        if self._end is None:
+            return super()._describe_step()
+        used = self._end.seconds - self._end.remaining_seconds
+        return f"{self.state.global_step:,} and {used / 60:.1f} of {self._end.seconds / 60:g} minutes of training"
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:
+        """The schedule in steps, or with --schedule_minutes in time."""
+        if self._end is None:
+            return super().create_scheduler(num_training_steps, optimizer)
+        if self.lr_scheduler is None:
+            target, end, args = cast(torch.optim.Optimizer, optimizer or self.optimizer), self._end, self.args
+            self.lr_scheduler = schedule_in_time(
+                target,
+                lambda: end.progress,
+                args.lr_scheduler_type,
+                warmup=args.warmup_steps,
+                decay_fraction=args.decay_fraction,
+                decay_shape=args.decay_shape,
+            )
+            self._created_lr_scheduler = True
+        return self.lr_scheduler
 
     def _init_training_state(self, *args: Any, **kwargs: Any) -> Any:
         result = super()._init_training_state(*args, **kwargs)

@@ -3,11 +3,12 @@
 Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where the paper has one.
 """
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
-from transformers import TrainingArguments
+from transformers import SchedulerType, TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
@@ -17,6 +18,8 @@ PAPER_LINEAR = "paper_linear"
 MUON = "muon"
 WSD, TRAPEZOID = "wsd", "trapezoid"
 DECAY_SHAPES = ("sqrt", "linear", "cosine")
+# More than any time is long enough for.
+_UNBOUNDED_STEPS = 1_000_000_000
 
 
 @dataclass
@@ -70,6 +73,21 @@ class ElectraTrainingArguments(TrainingArguments):
         },
     )
 
+    max_train_minutes: float | None = field(
+        default=None,
+        metadata={
+            "help": "Save and stop in time, with exit code 75, before the process has run for so many minutes: its "
+            "start and all of its seeds count. For jobs with a time limit; leave some time for what comes after."
+        },
+    )
+    hang_timeout: float = field(
+        default=30.0,
+        metadata={
+            "help": "Say on stderr what the run hangs in, with the stacks of all threads, after so many minutes "
+            "without a sign of life; 0: never."
+        },
+    )
+
     def __post_init__(self):
         optim, schedule = self.optim, self.lr_scheduler_type
         self._refuse_silent_changes()
@@ -88,6 +106,7 @@ class ElectraTrainingArguments(TrainingArguments):
         if schedule in self.own_schedules:
             self.lr_scheduler_type = schedule
         self._check_decay()
+        self._check_minutes()
         if self.n_gpu > 1:
             raise UsageError(
                 f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
@@ -107,6 +126,8 @@ class ElectraTrainingArguments(TrainingArguments):
             "--per_device_train_batch_size and raise --gradient_accumulation_steps",
             "use_liger_kernel": "Liger has no kernels for this model",
             "logging_nan_inf_filter": "it logs a NaN loss as 0",
+            "enable_jit_checkpoint": "it saves within a step, which a resumed run would repeat differently; SIGTERM "
+            "saves after the step without any option",
         }
         for option, reason in refused.items():
             if getattr(self, option):
@@ -130,6 +151,18 @@ class ElectraTrainingArguments(TrainingArguments):
                 f"--decay_shape {self.decay_shape}: trapezoid decays linearly; leave it out, or use "
                 "--lr_scheduler_type wsd"
             )
+
+    @property
+    def hang_seconds(self) -> float:
+        """`hang_timeout`, but well before the processes of a run give up waiting for each other."""
+        seconds = 60 * self.hang_timeout
+        return min(seconds, 0.8 * self.ddp_timeout) if self.world_size > 1 else seconds
+
+    def _check_minutes(self) -> None:
+        if self.max_train_minutes is not None and not 0 < self.max_train_minutes < math.inf:
+            raise UsageError(f"--max_train_minutes {self.max_train_minutes}: give a number of minutes above 0")
+        if not 0 <= self.hang_timeout < math.inf:
+            raise UsageError(f"--hang_timeout {self.hang_timeout}: give a number of minutes, or 0 for no watch")
 
     def _check_precision(self) -> None:
         if self.fp16 and self.use_cpu:
@@ -166,6 +199,14 @@ class PretrainingArguments(ElectraTrainingArguments):
             "minutes for a few per cent.",
             "nargs": "?",
             "const": True,
+        },
+    )
+    schedule_minutes: float | None = field(
+        default=None,
+        metadata={
+            "help": "Train for so many minutes, over all resumes, evaluation and saving not counted: learning rate, "
+            "warm-up and decay (paper_linear, wsd, trapezoid) follow the time instead of the steps. --max_steps, if "
+            "given, is an upper bound."
         },
     )
     muon_learning_rate: float | None = field(
@@ -220,6 +261,7 @@ class PretrainingArguments(ElectraTrainingArguments):
             raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
         self._check_warmups()
         self._check_health()
+        self._check_schedule_in_time()
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout and sampling.
             self.data_seed = self.seed
@@ -247,6 +289,31 @@ class PretrainingArguments(ElectraTrainingArguments):
                 raise UsageError(f"--{kind}_warmup_start {start}: give a size of at least 1")
             if steps and not self.dataloader_drop_last:
                 raise UsageError(f"--{kind}_warmup_steps needs --dataloader_drop_last: leave that option on")
+
+    def _check_schedule_in_time(self) -> None:
+        if self.schedule_minutes is None:
+            return
+        if not 0 < self.schedule_minutes < math.inf:
+            raise UsageError(f"--schedule_minutes {self.schedule_minutes}: give a number of minutes above 0")
+        if self.lr_scheduler_type not in self.own_schedules:
+            name = SchedulerType(self.lr_scheduler_type).value
+            raise UsageError(
+                f"--schedule_minutes needs a schedule that is a function of time: --lr_scheduler_type {name} is none; "
+                f"use {', '.join(self.own_schedules)}"
+            )
+        if self.warmup_steps >= 1:
+            raise UsageError(
+                f"--warmup_steps {self.warmup_steps:g}: with --schedule_minutes give a fraction of the time below 1"
+            )
+        fractions = ("logging_steps", "eval_steps", "save_steps", "batch_size_warmup_steps", "length_warmup_steps")
+        for option in fractions:
+            if 0 < (getattr(self, option) or 0) < 1:
+                raise UsageError(
+                    f"--{option} {getattr(self, option)}: give a number of steps, since with --schedule_minutes "
+                    "nobody knows how many there will be"
+                )
+        if self.max_steps <= 0:
+            self.max_steps = _UNBOUNDED_STEPS
 
 
 def compiles_by_default(device_type: str) -> bool:

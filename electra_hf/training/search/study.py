@@ -37,6 +37,8 @@ _OUTWARD = (
     "logging_steps",
     "dataloader_num_workers",
     "overwrite_cache",
+    "max_train_minutes",
+    "hang_timeout",
 )
 # Attributes of a trial, and of the study for each interrupted one: a trial that has ended takes no more attributes.
 OWNER, REASON, REPEATS, INTERRUPTED = "owner", "reason", "repeats", "interrupted-{}"
