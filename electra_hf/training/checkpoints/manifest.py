@@ -113,7 +113,7 @@ def read_manifest(folder: Path) -> Manifest:
         content.pop("sha256")
         manifest = Manifest(**content)
         intact = manifest.to_bytes() == data
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         intact = False
     if not intact:
         raise CheckpointError(f"{path} was changed or damaged after it was written")

@@ -6,6 +6,7 @@ before the new one takes its name; who dies in between is repaired by `remove_le
 
 import dataclasses
 import json
+import logging
 import os
 import re
 import shutil
@@ -15,6 +16,8 @@ from pathlib import Path
 
 from electra_hf.errors import CheckpointError
 from electra_hf.training.checkpoints.manifest import MANIFEST_NAME, Manifest, describe_files
+
+logger = logging.getLogger(__name__)
 
 _REPLACED = "tmp-replaced-"
 _REMOVED = "tmp-removed-"
@@ -101,11 +104,7 @@ def _take_name(staging: Path, checkpoint: Path) -> None:
         checkpoint.rename(replaced)
     try:
         staging.rename(checkpoint)
-        try:
-            _flush(checkpoint.parent)
-        except OSError:
-            checkpoint.rename(staging)
-            raise
+        _flush_or_undo(staging, checkpoint)
     except OSError:
         if replaces:
             replaced.rename(checkpoint)
@@ -113,6 +112,19 @@ def _take_name(staging: Path, checkpoint: Path) -> None:
     if replaces:
         # What stays is removed with the leftovers of killed runs.
         shutil.rmtree(replaced, ignore_errors=True)
+
+
+def _flush_or_undo(staging: Path, checkpoint: Path) -> None:
+    try:
+        _flush(checkpoint.parent)
+    except OSError as error:
+        try:
+            checkpoint.rename(staging)
+        except OSError:
+            # It is whole and has its name, and cannot be unmade.
+            logger.warning("%s is complete, but a power cut may lose it: %s", checkpoint, error)
+        else:
+            raise
 
 
 def discard(checkpoint: Path) -> None:

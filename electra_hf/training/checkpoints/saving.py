@@ -149,7 +149,7 @@ class SavingTrainer(Trainer):
             self.state.best_model_checkpoint = self._saved_best[2]
         if self.args.should_log:
             logger.error(
-                "Step %d was not saved: %s. Training goes on; the last good checkpoint is %s (failed saves so far: %d).",
+                "Step %d was not saved: %s. Training goes on; the last good checkpoint is %s (failed saves: %d).",
                 self.state.global_step,
                 error,
                 self.last_checkpoint or "none yet",
