@@ -12,7 +12,14 @@ from safetensors import SafetensorError
 from electra_hf.errors import CheckpointError, explain_os_error
 
 _OS_ERROR = re.compile(r"\(os error (\d+)\)|because of errno (\d+)|failed with error code (\d+)")
-_TORCH_WRITER = ("inline_container", "PytorchStreamWriter", "file_adapter", "open file failed", "Parent directory", "iostream")
+_TORCH_WRITER = (
+    "inline_container",
+    "PytorchStreamWriter",
+    "file_adapter",
+    "open file failed",
+    "Parent directory",
+    "iostream",
+)
 
 
 @contextmanager

@@ -15,7 +15,8 @@ former checkpoint is as it was then, too. All processes must see one folder, or 
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -172,9 +173,23 @@ class SavingTrainer(Trainer):
         if _internal_call:
             super().save_model(output_dir, _internal_call=True)
             return
+        with self._last_words(output_dir or self.args.output_dir):
+            super().save_model(output_dir)
+
+    def save_state(self) -> None:
+        """Save the state of the Trainer; see `Trainer.save_state`.
+
+        Raises:
+            CheckpointError: If it cannot be written.
+        """
+        with self._last_words(self.args.output_dir):
+            super().save_state()
+
+    @contextmanager
+    def _last_words(self, folder: str) -> Iterator[None]:
         try:
-            with explain_save_errors(output_dir or self.args.output_dir):
-                super().save_model(output_dir)
+            with explain_save_errors(folder):
+                yield
         except CheckpointError as error:
             raise CheckpointError(
                 f"{error}; then go on from the last complete checkpoint with --resume_from_checkpoint auto"

@@ -30,7 +30,12 @@ def test_damaged_checkpoints_are_named_and_kept_aside(tmp_path, make_checkpoint,
     (make_checkpoint(tmp_path, 10) / "manifest.json").unlink()
     (tmp_path / "damaged-checkpoint-10").mkdir()
     assert resolve_resume("auto", tmp_path) == whole
-    assert names(tmp_path) == ["checkpoint-8", "damaged-checkpoint-10", "damaged-checkpoint-10-2", "damaged-checkpoint-9"]
+    assert names(tmp_path) == [
+        "checkpoint-8",
+        "damaged-checkpoint-10",
+        "damaged-checkpoint-10-2",
+        "damaged-checkpoint-9",
+    ]
     assert "checkpoint-9 is damaged: generator/config.json was changed" in caplog.text
     assert "checkpoint-10 has no manifest.json: it was not finished, or another version" in caplog.text
     assert "kept as damaged-checkpoint-10-2, and checkpoint-8 is used" in caplog.text
@@ -39,7 +44,9 @@ def test_damaged_checkpoints_are_named_and_kept_aside(tmp_path, make_checkpoint,
 @pytest.mark.parametrize("wish", ["auto", "true"])
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_afresh(tmp_path, make_checkpoint, wish):
     (make_checkpoint(tmp_path, 9) / "config.json").unlink()
-    with pytest.raises(CheckpointError, match=r"none can be used: .*checkpoint-9 is damaged: config.json: No such file"):
+    with pytest.raises(
+        CheckpointError, match=r"none can be used: .*checkpoint-9 is damaged: config.json: No such file"
+    ):
         resolve_resume(wish, tmp_path)
     assert names(tmp_path) == ["checkpoint-9"]
 
@@ -48,7 +55,9 @@ def test_a_damaged_checkpoint_that_was_named_stops_the_run(tmp_path, make_checkp
     make_checkpoint(tmp_path, 9)
     damaged = make_checkpoint(tmp_path, 10)
     (damaged / "config.json").write_text("")
-    with pytest.raises(CheckpointError, match=r"checkpoint-10 cannot be used: .*config.json has 0 bytes instead of 12"):
+    with pytest.raises(
+        CheckpointError, match=r"checkpoint-10 cannot be used: .*config.json has 0 bytes instead of 12"
+    ):
         resolve_resume(str(damaged), tmp_path)
     assert names(tmp_path) == ["checkpoint-10", "checkpoint-9"]
 
