@@ -97,7 +97,8 @@ class _Seeds:
                 for note in result.notes:
                     self.run.add_note(note)
                 continue
-            checkpoint = resolve_resume("auto", place)
+            # From weights alone a seed cannot go on: it starts afresh.
+            checkpoint = None if self.args.save_only_model else resolve_resume("auto", place)
             if checkpoint is not None and was_started_with(place, self.identity, self.searched):
                 self.checkpoints[seed] = checkpoint
 

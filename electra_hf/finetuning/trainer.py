@@ -291,6 +291,12 @@ class FinetuningTrainer(ElectraTrainer):
         load(folder)
         return True
 
+    def _window_state(self) -> dict[str, Any]:
+        return {"first_bad_step": int(self._first_bad_step)}
+
+    def _load_window_state(self, state: dict[str, Any]) -> None:
+        self._first_bad_step.fill_(state["first_bad_step"])
+
     # Logs
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -11,7 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from electra_hf.errors import CheckpointError
 
 # What belongs to the run and not to the model: single seeds, checkpoints, a search.
-RUN_ONLY = ("seed-*/**", "checkpoint-*/**", "hpo*", "hpo/**", "*.db")
+RUN_ONLY = ("seed-*/**", "checkpoint-*/**", "*-checkpoint-*/**", "hpo*", "hpo/**", "*.db")
 # Of the library that huggingface_hub talks with, httpx or its successor: what a network out of reach raises.
 _NETWORK_ERROR: type[BaseException] = HfHubHTTPError.__bases__[0]
 

@@ -4,7 +4,6 @@ What is overridden, and why (transformers 5.15 to 5.23):
 
 * `get_optimizer_cls_and_kwargs`, `create_optimizer`, `create_scheduler`: the paper's optimiser and schedule, and
   today's.
-* `_save`, `_save_checkpoint`: the Hub token stays out of training_args.bin, and a full disk is explained.
 * `create_model_card`: the stock card calls every model a fine-tuned version of another one.
 * the callbacks: noise of its own for every process, one readable line for each logging event, a run that ends well
   when it is told to (`stopping`) and says what it hangs in (`watchdog`).
@@ -12,13 +11,12 @@ What is overridden, and why (transformers 5.15 to 5.23):
   as if it were done: load the best weights, and with `save_total_limit=1` remove the newest checkpoint.
 * `evaluate`, `predict`, `_save_checkpoint`: these are watched, and are no time of training.
 
-On a CPU it also tunes the allocator of the process (`allocator`).
+Checkpoints are in `checkpoints`. On a CPU it also tunes the allocator of the process (`allocator`).
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +32,7 @@ from transformers import (
 
 from electra_hf.errors import CheckpointError, Interrupted, UsageError
 from electra_hf.training.allocator import tune_allocator
-from electra_hf.training.checkpoints import explain_save_errors
+from electra_hf.training.checkpoints import CheckpointingTrainer
 from electra_hf.training.clock import TrainingClock
 from electra_hf.training.muon import muon_for_model
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule, wsd_schedule
@@ -65,26 +63,12 @@ class RankSeedCallback(TrainerCallback):
             set_seed(args.seed + _RANK_SEED_STRIDE * args.process_index)
 
 
-class Stateful(Protocol):
-    """What a checkpoint keeps for each process beside what the stock Trainer keeps."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """Tensors, numbers, strings, lists and dictionaries: what `torch.load(weights_only=True)` reads."""
-        ...
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there, in a process of the same rank."""
-        ...
-
-
-class ElectraTrainer(Trainer):
-    """`transformers.Trainer` with the paper's optimiser and schedule, readable progress and plain checkpoints.
+class ElectraTrainer(CheckpointingTrainer):
+    """`transformers.Trainer` with the paper's optimiser and schedule, readable progress and complete checkpoints.
 
     Takes the Trainer's arguments.
 
     Attributes:
-        stateful: what checkpoints keep for each process, by name.
-        last_checkpoint: the newest complete checkpoint that this run wrote or went on from.
         clock: how long it has trained, and how long steps and pauses take.
     """
 
@@ -102,8 +86,6 @@ class ElectraTrainer(Trainer):
         **kwargs: Any,
     ):
         super().__init__(model=model, args=args, **kwargs)
-        self.stateful: dict[str, Stateful] = {}
-        self.last_checkpoint: Path | None = None
         self.stateful["clock"] = self.clock = TrainingClock()
         self._stop = StopCallback(self.clock)
         self._watchdog = Watchdog(self.args.hang_seconds, self.args.process_index, self.args.world_size)
@@ -243,22 +225,9 @@ class ElectraTrainer(Trainer):
             self._created_lr_scheduler = True
         return self.lr_scheduler
 
-    # Checkpoints
-
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        folder = Path(str(self.args.output_dir), f"checkpoint-{self.state.global_step}")
-        with self._pause("saving"), explain_save_errors(folder):
+        with self._pause("saving"):
             super()._save_checkpoint(*args, **kwargs)
-        self.last_checkpoint = folder
-
-    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        # training_args.bin would carry the token in clear text, and is uploaded with the model.
-        token, self.args.hub_token = self.args.hub_token, None
-        try:
-            with explain_save_errors(output_dir or str(self.args.output_dir)):
-                super()._save(output_dir, state_dict)
-        finally:
-            self.args.hub_token = token
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
         """Leave README.md alone: the stock card calls every model a fine-tuned version of another one."""

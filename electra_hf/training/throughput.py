@@ -41,17 +41,28 @@ class Stopwatch:
     def __init__(self) -> None:
         self._start = time.perf_counter()
         self._paused = 0.0
+        self._pause_start: float | None = None
 
     def __enter__(self) -> "Stopwatch":
         self._pause_start = time.perf_counter()
         return self
 
     def __exit__(self, *_: object) -> None:
+        assert self._pause_start is not None
         self._paused += time.perf_counter() - self._pause_start
+        self._pause_start = None
 
-    def lap(self) -> float:
-        """Training seconds since the last lap, and start anew."""
-        now = time.perf_counter()
-        seconds = now - self._start - self._paused
-        self._start, self._paused = now, 0.0
-        return max(seconds, 1e-9)
+    def elapsed(self) -> float:
+        """Training seconds since the last lap, also while it is stopped."""
+        now = time.perf_counter() if self._pause_start is None else self._pause_start
+        return max(now - self._start - self._paused, 1e-9)
+
+    def lap(self, beginning: float = 0.0) -> float:
+        """Training seconds since the last lap, and start anew.
+
+        Args:
+            beginning: Seconds that the new lap has already lasted, as in a run that was interrupted.
+        """
+        seconds = self.elapsed()
+        self._start, self._paused = time.perf_counter() - beginning, 0.0
+        return seconds

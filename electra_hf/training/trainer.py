@@ -7,6 +7,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `compute_loss`, `log`, `prediction_step`, `evaluation_loop`: loss parts and detection metrics from device-side sums.
   The stock evaluation gathers every output tensor.
 * `_load_from_checkpoint`, `_load_best_model`: the discriminator is the root of every folder.
+* `_window_state`, `_load_window_state`: the sums of the open logging window are in the checkpoint.
 * `floating_point_ops`, `evaluate`, `_save_checkpoint`: exact FLOPs, throughput that does not count evaluation and
   saving.
 * `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
@@ -320,6 +321,19 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
         with self.stopwatch:
             super()._save_checkpoint(*args, **kwargs)
+
+    def _window_state(self) -> dict[str, Any]:
+        return {
+            "meter": self.train_meter.state.cpu(),
+            "flops": self._window_flops,
+            "last_logged_step": self._last_logged_step,
+            "seconds": self.stopwatch.elapsed(),
+        }
+
+    def _load_window_state(self, state: dict[str, Any]) -> None:
+        self.train_meter.state.copy_(state["meter"])
+        self._window_flops, self._last_logged_step = state["flops"], state["last_logged_step"]
+        self.stopwatch.lap(state["seconds"])
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:

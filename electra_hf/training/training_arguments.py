@@ -12,6 +12,7 @@ from transformers import SchedulerType, TrainingArguments
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
+from electra_hf.training.checkpoints.retention import parse_milestones
 
 ADAMW_PAPER = "adamw_paper"
 PAPER_LINEAR = "paper_linear"
@@ -65,6 +66,13 @@ class ElectraTrainingArguments(TrainingArguments):
     ddp_find_unused_parameters: bool | None = field(
         default=False, metadata={"help": "Every parameter gets a gradient, so there is nothing to look for."}
     )
+    keep_milestones: str | None = field(
+        default=None,
+        metadata={
+            "help": "Per cents of all steps at which a checkpoint is saved that --save_total_limit never removes, "
+            "such as 6.25,12.5,25,50,100."
+        },
+    )
     tune_allocator: bool = field(
         default=True,
         metadata={
@@ -107,6 +115,11 @@ class ElectraTrainingArguments(TrainingArguments):
             self.lr_scheduler_type = schedule
         self._check_decay()
         self._check_minutes()
+        if self.milestones and self.save_strategy == "best":
+            raise UsageError(
+                "--keep_milestones and --save_strategy best exclude each other, since that saves after evaluations "
+                "only: leave out --keep_milestones, or use --save_strategy steps"
+            )
         if self.n_gpu > 1:
             raise UsageError(
                 f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
@@ -119,6 +132,11 @@ class ElectraTrainingArguments(TrainingArguments):
         """`cpu`, `cuda`, `mps` ...: where the run takes place, known before `device` sets the process up for it."""
         accelerator = None if self.use_cpu else torch.accelerator.current_accelerator(check_available=True)
         return accelerator.type if accelerator else "cpu"
+
+    @property
+    def milestones(self) -> tuple[float, ...]:
+        """Per cents of all steps whose checkpoints are kept, ascending; see `keep_milestones`."""
+        return parse_milestones(self.keep_milestones) if self.keep_milestones else ()
 
     def _refuse_silent_changes(self) -> None:
         refused = {

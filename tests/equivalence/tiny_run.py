@@ -115,8 +115,8 @@ def main() -> None:
     trainer.save_model()
     noise = torch.rand(3).tolist()
     if trainer.is_world_process_zero():
-        # What depends on the clock, or (train_loss) on the part of a run that this process did.
-        timing = ("runtime", "per_second", "remaining_seconds", "teraflops", "preparation_time", "train_loss")
+        # What depends on the clock.
+        timing = ("runtime", "per_second", "remaining_seconds", "teraflops", "preparation_time")
         history = [
             {name: value for name, value in logs.items() if not name.endswith(timing)}
             for logs in [*trainer.state.log_history, {"step": -1, **metrics}]

@@ -162,11 +162,15 @@ def fail_with(error: Exception):
     ],
     ids=["weights", "optimiser", "state"],
 )
-def test_full_disk_while_saving_a_checkpoint(writer, error, run, corpus, monkeypatch, tmp_path):
+def test_full_disk_while_saving(writer, error, run, corpus, monkeypatch, caplog, tmp_path):
+    """Checkpoints that cannot be written are reported, and the run goes on; at its end the error counts."""
     options = (*TINY, "--train_file", corpus / "*.txt", "--output_dir", tmp_path)
     monkeypatch.setattr(writer, fail_with(error))
     done = run(*options)
-    assert_explained(done, 1, [str(tmp_path / "checkpoint-2"), "the disk is full", "--resume_from_checkpoint auto"])
+    assert_explained(done, 1, [str(tmp_path), "the disk is full", "--resume_from_checkpoint auto"])
+    for step in (2, 4):
+        assert f"Step {step} was not saved: cannot save to {tmp_path / f'checkpoint-{step}'}" in caplog.text
+    assert not list(tmp_path.glob("*checkpoint-*"))
     monkeypatch.undo()
     resumed = run(*options, "--resume_from_checkpoint", "auto")
     assert resumed.code == 0, resumed.stderr

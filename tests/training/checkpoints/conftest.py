@@ -1,0 +1,68 @@
+"""Checkpoints without a Trainer, and a Trainer of a model of a few thousand weights."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from torch.utils.data import Dataset
+
+from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
+from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training.checkpoints import publishing
+from electra_hf.training.checkpoints.manifest import Manifest
+
+
+class Blocks(Dataset):
+    """Full rows of 16 random tokens."""
+
+    def __init__(self, rows: int):
+        self.ids = np.random.default_rng(0).integers(5, 64, (rows, 16)).astype(np.uint16)
+        self.ids[:, 0], self.ids[:, -1] = 2, 3
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": self.ids[index], "length": 16, "first_length": 16, "sample": index, "epoch": 0}
+
+
+@pytest.fixture
+def make_checkpoint():
+    """Publish a checkpoint with a few small files; keyword arguments go to its manifest."""
+
+    def make(run_dir: Path, step: int, **facts: Any) -> Path:
+        checkpoint = run_dir / f"checkpoint-{step}"
+        publishing.prepare(checkpoint, bytes_needed=0)
+        staging = publishing.staging_folder(checkpoint)
+        (staging / "generator").mkdir()
+        for name in ("trainer_state.json", "config.json", "generator/config.json"):
+            (staging / name).write_text(f'{{"step": {step}}}')
+        publishing.publish(checkpoint, Manifest(step=step, world_size=1, global_batch_size=8, seed=1, **facts))
+        return checkpoint
+
+    return make
+
+
+@pytest.fixture
+def make_trainer(make_model, tokenizer):
+    """A Trainer that saves and logs as asked; keyword arguments go to `PretrainingArguments`."""
+
+    def make(output_dir: Path, *, rows: int = 64, callbacks: Any = (), **options: Any):
+        options = {"max_steps": 4, "save_steps": 2, "logging_steps": 1, "seed": 1, **options}
+        return ReplacedTokenDetectionTrainer(
+            model=make_model(),
+            args=PretrainingArguments(
+                output_dir=str(output_dir),
+                use_cpu=True,
+                disable_tqdm=True,
+                **{"per_device_train_batch_size": 4, **options},
+            ),
+            train_dataset=Blocks(rows),
+            eval_dataset=Blocks(4),
+            data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1),
+            processing_class=tokenizer,
+            callbacks=list(callbacks),
+        )
+
+    return make
