@@ -1,0 +1,46 @@
+"""What signals do to the workers of a loader."""
+
+import os
+import signal
+from functools import partial
+
+import pytest
+from torch.utils.data import DataLoader
+
+from electra_hf.training.workers import start_worker
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="needs POSIX signals")
+
+
+@pytest.fixture
+def batches():
+    """A loader whose worker has made its first batches, and its iterator."""
+    loader = DataLoader(
+        range(40), batch_size=1, num_workers=1, prefetch_factor=1, collate_fn=lambda rows: (rows[0], os.getpid()),
+        worker_init_fn=partial(start_worker, num_workers=1, rank=0),
+    )  # fmt: skip
+    return iter(loader)
+
+
+def test_workers_outlive_what_stops_the_run(batches):
+    first, worker = next(batches)
+    assert first == 0 and worker != os.getpid()
+    # As a scheduler does: from a process that is not the worker's own.
+    kill = f"kill -INT {worker}; kill -USR1 {worker}; kill -TERM {worker}"
+    assert os.system(kill) == 0
+    assert [row for row, _ in batches] == list(range(1, 40))
+
+
+def test_workers_leave_when_their_process_says_so(batches):
+    next(batches)
+    process = batches._workers[0]
+    process.terminate()
+    process.join(timeout=60)
+    assert process.exitcode == 0
+
+
+def test_workers_show_their_stack(batches, capfd):
+    _, worker = next(batches)
+    os.kill(worker, signal.SIGUSR2)
+    assert len(list(batches)) == 39
+    assert "_worker_loop" in capfd.readouterr().err
