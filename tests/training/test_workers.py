@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from functools import partial
 
 import pytest
@@ -39,8 +40,12 @@ def test_workers_leave_when_their_process_says_so(batches):
     assert process.exitcode == 0
 
 
-def test_workers_show_their_stack(batches, capfd):
+def test_workers_show_their_stack(capfd, batches):
     _, worker = next(batches)
     os.kill(worker, signal.SIGUSR2)
+    shown, deadline = "", time.monotonic() + 60
+    while "_worker_loop" not in shown and time.monotonic() < deadline:
+        time.sleep(0.01)
+        shown += capfd.readouterr().err
+    assert "_worker_loop" in shown
     assert len(list(batches)) == 39
-    assert "_worker_loop" in capfd.readouterr().err
