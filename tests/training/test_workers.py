@@ -40,12 +40,22 @@ def test_workers_leave_when_their_process_says_so(batches):
     assert process.exitcode == 0
 
 
-def test_workers_show_their_stack(capfd, batches):
+@pytest.fixture
+def standard_error(tmp_path):
+    """A file that standard error goes to, also that of processes started meanwhile."""
+    path, kept = tmp_path / "stderr", os.dup(2)
+    with path.open("wb") as file:
+        os.dup2(file.fileno(), 2)
+    yield path
+    os.dup2(kept, 2)
+    os.close(kept)
+
+
+def test_workers_show_their_stack(standard_error, batches):
     _, worker = next(batches)
     os.kill(worker, signal.SIGUSR2)
-    shown, deadline = "", time.monotonic() + 60
-    while "_worker_loop" not in shown and time.monotonic() < deadline:
+    deadline = time.monotonic() + 60
+    while "_worker_loop" not in standard_error.read_text() and time.monotonic() < deadline:
         time.sleep(0.01)
-        shown += capfd.readouterr().err
-    assert "_worker_loop" in shown
+    assert "_worker_loop" in standard_error.read_text()
     assert len(list(batches)) == 39
