@@ -1,21 +1,23 @@
 """Blocks that are tokenised and packed while they are read, for corpora too large to prepare.
 
 Shuffling is a buffer over what passes by, the division among loader workers is by document, and both are functions of
-(seed, epoch, worker): the same run sees the same blocks in the same order. Other numbers of workers give other blocks.
-What a prepared corpus has and a stream cannot: a length, and a shuffle over the whole corpus.
+(seed, pass, worker): the same run sees the same blocks in the same order. Other numbers of workers give other blocks.
+What a prepared corpus has and a stream cannot: a length, a shuffle over the whole corpus, and a way to go on in the
+middle: a run that is resumed reads everything before again, so it is exact but takes its time.
 """
 
 import os
 import random
 from collections.abc import Iterable, Iterator
+from itertools import count
 
 from torch.utils.data import IterableDataset, get_worker_info
 from transformers import PreTrainedTokenizerBase
 
 from electra_hf.corpora.parts import Part
-from electra_hf.errors import UsageError
+from electra_hf.errors import CorpusError, UsageError
 from electra_hf.tokens import shards
-from electra_hf.tokens.blocks import Example, SharedEpoch
+from electra_hf.tokens.blocks import Example
 from electra_hf.tokens.preparation import Corpus, make_packer
 from electra_hf.tokens.shards import PackingSettings
 
@@ -24,9 +26,10 @@ GROUP_CHARACTERS = 2**20
 
 
 class StreamingBlocks(IterableDataset[Example]):
-    """The same examples as `BlockDataset`, made on the fly.
+    """The same examples as `BlockDataset`, made on the fly, without an end: pass after pass over the corpus.
 
-    `sample` numbers the blocks as they are made, before shuffling, and is unique across loader workers.
+    `epoch` is the number of the pass; each has other segments, masks and order. `sample` numbers the blocks of a pass
+    as they are made, before shuffling, and is unique across loader workers.
 
     Attributes:
         max_length: length of a block.
@@ -35,6 +38,7 @@ class StreamingBlocks(IterableDataset[Example]):
     Raises:
         TokenizerError: the tokenizer lacks a special token, or a `tokenizers` backend.
         UsageError: the buffer holds no block.
+        CorpusError: while it is read, if it gives no block.
     """
 
     def __init__(
@@ -55,20 +59,23 @@ class StreamingBlocks(IterableDataset[Example]):
         self.vocab_size = self.packer.vocab_size
         self.shuffle_buffer_size = shuffle_buffer_size
         self.seed = seed
-        self._epoch = SharedEpoch()
-
-    def set_epoch(self, epoch: int) -> None:
-        """The next pass reads the corpus again from the start, with other segments, masks and order."""
-        self._epoch.set(epoch)
 
     def __iter__(self) -> Iterator[Example]:
         info = get_worker_info()
         worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
         if info is not None:
             os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the loader's workers are the parallelism
-        epoch = self._epoch.get()
-        rng = random.Random(f"{self.seed}/{epoch}/{worker}")
-        return _shuffled(self._blocks(epoch, worker, workers), self.shuffle_buffer_size, rng)
+        for epoch in count():
+            rng = random.Random(f"{self.seed}/{epoch}/{worker}")
+            blocks = 0
+            for example in _shuffled(self._blocks(epoch, worker, workers), self.shuffle_buffer_size, rng):
+                blocks += 1
+                yield example
+            if not blocks:
+                raise CorpusError(
+                    f"{self.corpus.name} gives no block for loader worker {worker + 1} of {workers}: add text, or use "
+                    "fewer --dataloader_num_workers"
+                )
 
     def _blocks(self, epoch: int, worker: int, workers: int) -> Iterator[Example]:
         encoder = self.packer.encoder()

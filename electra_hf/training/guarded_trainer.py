@@ -130,11 +130,10 @@ class GuardedTrainer(ElectraTrainer):
             self.skipped.read()
             self.skipped.check(self.last_checkpoint)
         if "loss" in logs:
-            logs["loss"] = self._mean_of_others(logs["loss"], self._window_start)
+            steps, counted = self.state.global_step - self._window_start, self._counted_steps(self._window_start)
+            logs["loss"] = logs["loss"] * steps / counted if counted else float("nan")
             if self.skipped.total:
                 logs["skipped_steps"] = self.skipped.total
-        if "train_loss" in logs:
-            logs["train_loss"] = self._mean_of_others(logs["train_loss"], self._initial_global_step)
         super().log(logs, start_time)
         threshold = self.args.spike_threshold
         if "loss" in logs and threshold is not None:
@@ -142,12 +141,8 @@ class GuardedTrainer(ElectraTrainer):
             if usual is not None and logs["loss"] > threshold * usual:
                 self._roll_back(logs["loss"], usual)
 
-    def _mean_of_others(self, mean: float, start: int) -> float:
-        """The mean over the steps after `start` that were not skipped, from one in which those count as 0."""
-        steps, skipped = self.state.global_step - start, self.skipped.after(start)
-        if not skipped:
-            return mean
-        return mean * steps / (steps - skipped) if skipped < steps else float("nan")
+    def _counted_steps(self, start: int) -> int:
+        return super()._counted_steps(start) - self.skipped.after(start)
 
     # Rollbacks
 
@@ -201,6 +196,7 @@ class GuardedTrainer(ElectraTrainer):
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         spike, self._spike = self._spike, None
         if spike is not None:
+            self.restore_once()
             self._leave_out_data(spike)
         super()._run_epoch(*args, **kwargs)
 

@@ -245,10 +245,11 @@ def _limited(
     limit = data_args.max_train_samples if training else data_args.max_eval_samples
     if limit is not None and limit < len(blocks):
         blocks = blocks.select(limit)
-    batch = args.train_batch_size * args.world_size
-    if training and args.do_train and len(blocks) < batch:
+    rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
+    if training and args.do_train and len(blocks) < rows:
         raise PreparationError(
-            f"{name} gives {len(blocks)} training blocks of {data_args.max_seq_length} tokens, fewer than one "
-            f"batch of {batch}: add text, or lower --per_device_train_batch_size or --max_seq_length"
+            f"{name} gives {len(blocks)} training blocks of {data_args.max_seq_length} tokens, fewer than the {rows} "
+            "of one step: add text, or lower --per_device_train_batch_size, --gradient_accumulation_steps or "
+            "--max_seq_length"
         )
     return blocks

@@ -11,20 +11,18 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `floating_point_ops`, `evaluate`, `_save_checkpoint`: exact FLOPs, throughput that does not count evaluation and
   saving.
 * `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
-* `get_train_dataloader`, `_get_train_sampler`: smaller batches and shorter rows at the beginning.
-* `_run_epoch`: a finished run that is resumed stays as it is.
+* `get_train_dataloader`: the rows of a batch are a function of the step (`batches`).
+* `_run_epoch`: the order of the data is told where an epoch begins; a finished run that is resumed stays as it is.
 * `create_scheduler`, `_finalize_training`: a schedule in time instead of steps.
 
 Bad steps and jumps of the loss are `guarded_trainer`'s; what fine-tuning does alike is in `base_trainer`.
 """
 
-import math
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset, Sampler
-from transformers import TrainerCallback, TrainerControl, TrainerState
+from torch.utils.data import DataLoader, IterableDataset
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import (
@@ -33,36 +31,17 @@ from electra_hf.models import (
     ReplacedTokenDetectionOutput,
 )
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
+from electra_hf.training.batches import BatchOrder, batch_loader, order_for
 from electra_hf.training.clock import EndByTheClock
 from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.optimization import schedule_in_time
 from electra_hf.training.throughput import Stopwatch, training_flops
 from electra_hf.training.training_arguments import PretrainingArguments
-from electra_hf.training.warmups import WarmupBlocks, warmup_plan, warmup_sampler
+from electra_hf.training.workers import worker_start
 
 _EVALUATION_SEED = 20_20
 _MIXED_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
-
-
-class DatasetEpochCallback(TrainerCallback):
-    """Tells the data set the epoch, which keys its masks.
-
-    With several processes accelerate (1.15, DataLoaderShard.set_epoch) tells the sampler only, and every epoch would
-    see the masks of the first.
-    """
-
-    def on_epoch_begin(
-        self,
-        args: PretrainingArguments,
-        state: TrainerState,
-        control: TrainerControl,
-        train_dataloader: DataLoader,
-        **_: Any,
-    ) -> None:
-        set_epoch = getattr(train_dataloader.dataset, "set_epoch", None)
-        if set_epoch is not None:
-            set_epoch(int(state.epoch or 0))
 
 
 class ReplacedTokenDetectionTrainer(GuardedTrainer):
@@ -72,6 +51,9 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     and, with the prefix `eval_`, in evaluation: loss, generator_loss, generator_accuracy, rtd_loss, rtd_precision,
     rtd_recall, rtd_auc, replaced_fraction; in training also tokens_per_second, teraflops (per second, matrix products
     only) and remaining_seconds, and skipped_steps (of the run so far) if there are any.
+
+    Attributes:
+        order: of the training data, from the time its loader is made; None for a stream.
     """
 
     args: PretrainingArguments
@@ -83,7 +65,6 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
                 "--implementation native and --torch_compile exclude each other, since the kernels are no part of a "
                 "compiled graph: leave one of them out"
             )
-        self.add_callback(DatasetEpochCallback)
         self.attention = RunAttention()
         self.add_callback(self.attention)
         self._attention_is_open = False
@@ -92,7 +73,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         self.stopwatch = Stopwatch()
         self._first_step = self._last_logged_step = 0
         self._window_flops = 0
-        self._warmup: WarmupBlocks | None = None
+        self.order: BatchOrder | None = None
         self._end: EndByTheClock | None = None
         if args.schedule_minutes is not None:
             self._end = EndByTheClock(self.clock, 60 * args.schedule_minutes)
@@ -106,32 +87,26 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     # Batches
 
     def get_train_dataloader(self) -> DataLoader:
-        """The stock loader; with a warm-up of batch size or length, its sampler says what is used of each batch.
+        """Batches whose rows are a function of the step; the stock loader for a stream.
 
         Raises:
-            UsageError: If a size does not become the full one by doubling, or the data has no places to fill.
+            UsageError: As `order_for`, and for what would divide the batches in another way.
         """
-        if not self.args.warms_up_batches:
-            return super().get_train_dataloader()
-        if self.accelerator.split_batches or self.accelerator.dispatch_batches:
+        if not isinstance(self.train_dataset, IterableDataset):
+            shared = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
+            if self.get_total_train_batch_size(self.args) != shared:
+                raise UsageError(
+                    "every process takes rows of its own: leave out tensor, context and sequence parallelism"
+                )
+            self.order = self.stateful["order"] = order_for(self.args, self.train_dataset)
+            return batch_loader(self.train_dataset, self.order, self.data_collator, self.args, self.accelerator)
+        if self.args.warms_up_batches:
             raise UsageError(
-                "a warm-up of batch size or length needs whole batches in every process: leave split_batches and "
-                "dispatch_batches out of --accelerator_config"
+                "a stream has no rows to choose for a warm-up of batch size or length: leave out --streaming"
             )
-        whole = self.train_dataset
-        self.train_dataset = self._warmup = WarmupBlocks(whole)
-        try:
-            dataloader = super().get_train_dataloader()
-        finally:
-            self.train_dataset = whole
-        steps_per_epoch = max(1, math.ceil(len(dataloader) / self.args.gradient_accumulation_steps))
-        self._warmup.plan = warmup_plan(self.args, len(self._warmup[0]["input_ids"]), steps_per_epoch)
+        dataloader = super().get_train_dataloader()
+        cast(Any, dataloader).base_dataloader.worker_init_fn = worker_start(self.args)
         return dataloader
-
-    def _get_train_sampler(self, train_dataset: Dataset | None = None) -> Sampler | None:
-        if isinstance(train_dataset, WarmupBlocks):
-            return warmup_sampler(train_dataset, self.args.train_sampling_strategy, self.args.data_seed)
-        return super()._get_train_sampler(train_dataset)
 
     # Loss
 
@@ -165,8 +140,8 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     def _start_attention(self, inputs: dict[str, Any]) -> None:
         model = cast(ElectraForReplacedTokenDetection, self.accelerator.unwrap_model(self.model))
         rows, length = inputs["input_ids"].shape
-        if self._warmup is not None:
-            rows, length = self.args.per_device_train_batch_size, len(self._warmup[0]["input_ids"])
+        if self.order is not None and self.args.warms_up_batches:
+            rows, length = self.order.plan.batch_size, self.order.plan.length
         shape = attention_shape(
             model.discriminator.config,
             rows=rows,
@@ -207,8 +182,8 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
                 logs["remaining_seconds"] = min(logs["remaining_seconds"], self._end.remaining_seconds)
         if "train_runtime" in logs and not self.trained_steps:
             return  # it would say that the loss is 0
-        if "train_samples_per_second" in logs and self._warmup is not None and self._warmup.plan is not None:
-            logs["train_samples_per_second"] *= self._warmup.plan.filled(self._first_step, self.state.global_step)
+        if "train_samples_per_second" in logs and self.order is not None:
+            logs["train_samples_per_second"] *= self.order.plan.filled(self._first_step, self.state.global_step)
         super().log(logs, start_time)
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
@@ -226,12 +201,15 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         """Steps of the last `train`, without those before it resumed."""
         return self.state.global_step - self._first_step
 
-    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+    def _run_epoch(self, **kwargs: Any) -> None:
         # A run that is resumed where it ended has nothing to do; the stock loop looks only after one step more.
         if self.state.global_step >= self.state.max_steps or (self._end is not None and self._end.is_over):
             self.control.should_training_stop = True
             return
-        super()._run_epoch(*args, **kwargs)
+        if self.order is not None:
+            resumed = kwargs["epoch"] == kwargs["epochs_trained"]
+            self.order.start_epoch(kwargs["epoch"], kwargs["steps_trained_in_current_epoch"] if resumed else 0)
+        super()._run_epoch(**kwargs)
 
     def _finalize_training(self, trial: Any, num_train_samples: Any, start_time: float) -> Any:
         if self._end is not None:
@@ -280,6 +258,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             dataloader = super().get_eval_dataloader(eval_dataset)
         finally:
             self.args.dataloader_drop_last, self.accelerator.even_batches = drop_last, even_batches
+        cast(Any, dataloader).base_dataloader.worker_init_fn = worker_start(self.args)
         # A loader that persistent workers keep alive counts its passes as epochs, which would change the masks.
         dataloader.set_epoch(0)  # type: ignore[attr-defined]
         return dataloader

@@ -209,7 +209,9 @@ class PretrainingArguments(ElectraTrainingArguments):
     warmup_steps: float = field(default=0.05, metadata={"help": "Steps, or a fraction of all steps if below 1."})
     logging_steps: float = field(default=100, metadata={"help": "Steps between two lines of metrics."})
     remove_unused_columns: bool = field(default=False, metadata={"help": "Must stay off: masks need every field."})
-    dataloader_drop_last: bool = field(default=True, metadata={"help": "Leave out the last partial training batch."})
+    dataloader_drop_last: bool = field(
+        default=True, metadata={"help": "Must stay on: what is left of an epoch is part of others."}
+    )
     torch_compile: bool | None = field(  # pyright: ignore[reportIncompatibleVariableOverride]
         default=None,
         metadata={
@@ -280,6 +282,15 @@ class PretrainingArguments(ElectraTrainingArguments):
         self._check_warmups()
         self._check_health()
         self._check_schedule_in_time()
+        if not self.dataloader_drop_last:
+            raise UsageError(
+                "--dataloader_drop_last must stay on: every step has whole batches, and the blocks that one epoch "
+                "leaves out are not those of the next, which is shuffled anew"
+            )
+        if not self.dataloader_in_order:
+            raise UsageError(
+                "--dataloader_in_order must stay on: batches that overtake each other are another run each time"
+            )
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout and sampling.
             self.data_seed = self.seed
@@ -305,8 +316,6 @@ class PretrainingArguments(ElectraTrainingArguments):
                 raise UsageError(f"--{kind}_warmup_steps and --{kind}_warmup_start need each other: give both or none")
             if start is not None and start < 1:
                 raise UsageError(f"--{kind}_warmup_start {start}: give a size of at least 1")
-            if steps and not self.dataloader_drop_last:
-                raise UsageError(f"--{kind}_warmup_steps needs --dataloader_drop_last: leave that option on")
 
     def _check_schedule_in_time(self) -> None:
         if self.schedule_minutes is None:

@@ -1,28 +1,22 @@
 """Smaller batches and shorter rows at the beginning of a run, doubled until they are full.
 
-Both are decided by the sampler. It knows the place of every row in the run, and with it the step, without being told:
-the same in every process and loader worker, and after a resume. For each place in a batch it yields a row of the data,
-and into how many pieces that is cut, or none:
+Both are functions of the step, asked by the batch sampler (`batches`), which knows the step of every batch: the same
+in every process and loader worker, and after a resume.
 
-* *Batch size*: the first places of each batch are filled and the others stay empty. Text is taken in the same order as
-  without warm-up, only in more steps; an epoch of the Trainer is a fixed number of steps, so the first epoch ends that
-  many rows before the end of the data.
+* *Batch size*: a batch has fewer rows. Text is taken in the same order as without warm-up, only in more steps; an
+  epoch of the Trainer is a fixed number of steps, so the first epoch ends that many rows before the end of the data.
 * *Length*: a block is cut into equal pieces that are rows of their own. A step has the same tokens, in more and
   shorter rows. Only the first piece begins with [CLS], and only the last one ends with [SEP]. Pieces without a real
   token are left out.
 
 Each stage has one shape (with padded blocks, a few more). Left out: a warm-up through gradient accumulation, since
-the Trainer counts on the same number of batches in each step, and streamed text, which has no sampler.
+the Trainer counts on the same number of batches in each step, and streamed text, whose rows cannot be chosen.
 """
 
 import math
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, NamedTuple, cast
-
-from accelerate.data_loader import SeedableRandomSampler
-from torch.utils.data import Dataset, IterableDataset, Sampler, SequentialSampler
+from functools import cached_property
+from itertools import accumulate
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.blocks import Example
@@ -61,18 +55,6 @@ def check_start(option: str, start: int, full: int, smallest: int, full_option: 
         )
 
 
-class Place(NamedTuple):
-    """One place of a batch.
-
-    Attributes:
-        index: of the block; None leaves the place empty.
-        pieces: that the block is cut into.
-    """
-
-    index: int | None
-    pieces: int
-
-
 @dataclass(frozen=True)
 class WarmupPlan:
     """Rows and pieces of every step of a run.
@@ -84,8 +66,6 @@ class WarmupPlan:
         length: of a block.
         length_start: length of the pieces at the beginning.
         length_steps: steps until blocks are whole.
-        batches_per_step: accumulation steps times processes.
-        steps_per_epoch: optimiser steps of an epoch.
     """
 
     batch_size: int
@@ -94,27 +74,27 @@ class WarmupPlan:
     length: int
     length_start: int
     length_steps: int
-    batches_per_step: int
-    steps_per_epoch: int
-
-    @property
-    def steps(self) -> int:
-        """Steps until everything is full."""
-        return max(self.batch_size_steps, self.length_steps)
 
     def rows(self, step: int) -> int:
-        """Filled places of a batch."""
+        """Rows of a batch."""
         return doubled(step, warmup_steps=self.batch_size_steps, start=self.batch_size_start, full=self.batch_size)
 
     def pieces(self, step: int) -> int:
         """Pieces of a block."""
         return self.length // doubled(step, warmup_steps=self.length_steps, start=self.length_start, full=self.length)
 
+    def rows_before(self, step: int) -> int:
+        """Rows of the first batches of all steps before one."""
+        warm = min(step, self.batch_size_steps)
+        return self._sums[warm] + (step - warm) * self.batch_size
+
+    @cached_property
+    def _sums(self) -> list[int]:
+        return [0, *accumulate(self.rows(step) for step in range(self.batch_size_steps))]
+
     def filled(self, first: int, last: int) -> float:
-        """Share of the places that is filled in the steps from `first` up to, but without, `last`."""
-        warm = range(first, max(first, min(last, self.batch_size_steps)))
-        missing = sum(self.batch_size - self.rows(step) for step in warm)
-        return 1 - missing / max(1, (last - first) * self.batch_size)
+        """Rows of the steps from `first` up to, but without, `last`, as a share of what full batches have."""
+        return (self.rows_before(last) - self.rows_before(first)) / max(1, (last - first) * self.batch_size)
 
 
 def warmup_plan(args: PretrainingArguments, length: int, steps_per_epoch: int) -> WarmupPlan:
@@ -144,52 +124,7 @@ def warmup_plan(args: PretrainingArguments, length: int, steps_per_epoch: int) -
         length=length,
         length_start=length_start,
         length_steps=in_steps(args.length_warmup_steps),
-        batches_per_step=args.gradient_accumulation_steps * args.world_size,
-        steps_per_epoch=steps_per_epoch,
     )
-
-
-class WarmupBlocks(Dataset[Example]):
-    """A data set that understands the places of `WarmupSampler`; plain indices go through.
-
-    Attributes:
-        blocks: the data set of whole blocks.
-        epoch: as last set.
-        plan: of the run; set before the first batch.
-    """
-
-    def __init__(self, blocks: Any):
-        self.blocks = blocks
-        self.epoch = 0
-        self.plan: WarmupPlan | None = None
-
-    def __len__(self) -> int:
-        return len(self.blocks)
-
-    def __getitem__(self, index: int) -> Example:
-        return self.blocks[index]
-
-    def __getitems__(self, places: Sequence[Place | int]) -> Sequence[Example]:
-        """The examples of a batch; torch's loader calls this with all its places at once."""
-        first = places[0]
-        if not isinstance(first, Place):
-            return self._examples(cast(Sequence[int], places))
-        filled = [place.index for place in cast(Sequence[Place], places) if place.index is not None]
-        examples = self._examples(filled)
-        if first.pieces == 1:  # the places of a batch are of one step
-            return examples
-        return [piece for example in examples for piece in cut(example, first.pieces)]
-
-    def _examples(self, indices: Sequence[int]) -> Sequence[Example]:
-        if hasattr(self.blocks, "__getitems__"):
-            return self.blocks.__getitems__(indices)
-        return [self.blocks[index] for index in indices]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw other masks from here on, and another order; the Trainer's callback says so before each epoch."""
-        self.epoch = epoch
-        if hasattr(self.blocks, "set_epoch"):
-            self.blocks.set_epoch(epoch)
 
 
 def cut(example: Example, pieces: int) -> list[Example]:
@@ -211,57 +146,3 @@ def cut(example: Example, pieces: int) -> list[Example]:
         }
         for number, start in enumerate(starts)
     ]
-
-
-class WarmupSampler(Sampler[Place | int]):
-    """A sampler's indices, given to the places of the batches that the plan fills; after the warm-up as they are.
-
-    Args:
-        sampler: The order of the data.
-        blocks: Says which epoch it is, and holds the plan.
-    """
-
-    def __init__(self, sampler: Sampler[int], blocks: WarmupBlocks):
-        self.sampler = sampler
-        self.blocks = blocks
-
-    def __len__(self) -> int:
-        return len(cast(Any, self.sampler))
-
-    def __iter__(self) -> Iterator[Place | int]:
-        plan, epoch = self.blocks.plan, self.blocks.epoch
-        assert plan is not None
-        if isinstance(self.sampler, SeedableRandomSampler):
-            self.sampler.set_epoch(epoch)
-        indices = iter(self.sampler)
-        rows_per_step = plan.batch_size * plan.batches_per_step
-        first_step = epoch * plan.steps_per_epoch
-        warm = min(len(self), max(0, plan.steps - first_step) * rows_per_step)
-        for position in range(warm):
-            step = first_step + position // rows_per_step
-            filled = position % plan.batch_size < plan.rows(step)
-            yield Place(next(indices) if filled else None, plan.pieces(step))
-        yield from islice(indices, len(self) - warm)
-
-
-def warmup_sampler(blocks: WarmupBlocks, strategy: str, seed: int | None) -> WarmupSampler:
-    """The places of a run in the order that accelerate would give its rows.
-
-    Args:
-        blocks: The data.
-        strategy: `random`, a function of (seed, epoch), or `sequential`.
-        seed: Of the order.
-
-    Raises:
-        UsageError: For streamed data, and other strategies.
-    """
-    if isinstance(blocks.blocks, IterableDataset):
-        raise UsageError("a stream has no rows to choose for a warm-up of batch size or length: leave out --streaming")
-    if strategy not in ("random", "sequential"):
-        raise UsageError(
-            f"--train_sampling_strategy {strategy} does not go with a warm-up of batch size or length: use random"
-        )
-    random = strategy == "random"
-    return WarmupSampler(
-        SeedableRandomSampler(blocks, data_seed=seed) if random else SequentialSampler(blocks), blocks
-    )

@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +20,8 @@ from electra_hf.models import (
 )
 from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
+from electra_hf.tokens.shards import PackingSettings
+from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
 from electra_hf.training.checkpoints import resolve_resume
 from electra_hf.training.setup import end_processes
@@ -29,7 +33,9 @@ class TinyArguments:
     dropout: float = field(default=0.1, metadata={"help": "Dropout everywhere."})
     kill_at: int = field(default=0, metadata={"help": "SIGKILL this process after so many steps."})
     bad_loss_at: int = field(default=0, metadata={"help": "The last process's loss is infinite in this step."})
+    kill_in_evaluation: int = field(default=0, metadata={"help": "SIGKILL between two batches of this evaluation."})
     rows: int = field(default=64, metadata={"help": "Training rows."})
+    stream: bool = field(default=False, metadata={"help": "Train on a stream of some 50 blocks a pass instead."})
 
 
 class RandomBlocks(Dataset):
@@ -55,13 +61,40 @@ class RandomBlocks(Dataset):
         }  # fmt: skip
 
 
+class Lines:
+    """A corpus of one part."""
+
+    name = "lines"
+
+    def documents(self) -> Iterator[str]:
+        rng = np.random.default_rng(3)
+        for length in rng.integers(20, 120, 16):
+            yield " ".join(f"w{number}" for number in rng.integers(0, 59, length))
+
+
 class KillAt(TrainerCallback):
-    def __init__(self, step: int):
-        self.step = step
+    """SIGKILLs the process after a step, and in the evaluation after another one; 0 is never."""
+
+    def __init__(self, step: int, evaluation: int):
+        self.step, self.evaluation = step, evaluation
 
     def on_step_end(self, args, state, control, **_):
         if state.global_step == self.step:
             os.kill(os.getpid(), signal.SIGKILL)
+
+    def on_prediction_step(self, args, state, control, **_):
+        if self.evaluation and state.global_step == self.evaluation:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class RecordingTrainer(ReplacedTokenDetectionTrainer):
+    """Writes down the rows of each step: a line for each batch, the step and a checksum of each row."""
+
+    def training_step(self, model, inputs, *args, **kwargs):
+        rows = [zlib.crc32(row.numpy().tobytes()) for row in inputs["original_ids"].cpu()]
+        with Path(self.args.output_dir, f"rows-{self.args.process_index}.txt").open("a") as file:
+            print(self.state.global_step, *rows, file=file)
+        return super().training_step(model, inputs, *args, **kwargs)
 
 
 class BadLossAt(TrainerCallback):
@@ -100,14 +133,22 @@ def main() -> None:
     bad_loss = BadLossAt(tiny.bad_loss_at)
     if args.process_index == args.world_size - 1:
         model.register_forward_hook(bad_loss)
-    trainer = ReplacedTokenDetectionTrainer(
+    blocks: Dataset = RandomBlocks(tiny.rows, seed=1)
+    if tiny.stream:
+        # Filled blocks hold the same text in each pass.
+        settings = PackingSettings(packing="full", max_seq_length=24)
+        blocks = StreamingBlocks(Lines(), tokenizer, settings, shuffle_buffer_size=10, seed=args.seed)
+    Path(args.output_dir).mkdir(parents=True, exist_ok=True)
+    trainer = RecordingTrainer(
         model=model,
         args=args,
-        train_dataset=RandomBlocks(tiny.rows, seed=1),
+        train_dataset=blocks,
         eval_dataset=RandomBlocks(13, seed=2),
-        data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=args.seed),
+        data_collator=DataCollatorForReplacedTokenDetection(
+            tokenizer=tokenizer, seed=args.seed, always_attention_mask=tiny.stream
+        ),
         processing_class=tokenizer,
-        callbacks=[KillAt(tiny.kill_at), bad_loss],
+        callbacks=[KillAt(tiny.kill_at, tiny.kill_in_evaluation), bad_loss],
     )
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)

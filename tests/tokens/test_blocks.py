@@ -1,11 +1,12 @@
 import pickle
+from itertools import islice, takewhile
 
 import numpy as np
 import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from electra_hf.errors import PreparationError
+from electra_hf.errors import CorpusError, PreparationError
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.tokens.preparation import prepare
@@ -107,13 +108,17 @@ def test_damaged_folders(blocks, folder):
         BlockDataset(folder)
 
 
+def one_pass(stream) -> list[dict]:
+    return list(takewhile(lambda example: example["epoch"] == 0, stream))
+
+
 def keys(examples) -> list[tuple[int, ...]]:
     return [tuple(example["input_ids"].tolist()) for example in examples]
 
 
 def test_stream_in_order_is_the_text(corpus, documents, tokenizer):
     stream = StreamingBlocks(corpus, tokenizer, SETTINGS, shuffle_buffer_size=1)
-    examples = list(stream)
+    examples = one_pass(stream)
     assert [example["sample"] for example in examples] == list(range(len(examples)))
     found = [token for example in examples for token in example["input_ids"][: example["length"]].tolist()]
     lines = [line for text in documents for line in text.split("\n")]
@@ -121,24 +126,36 @@ def test_stream_in_order_is_the_text(corpus, documents, tokenizer):
     assert [token for token in found if token not in (2, 3)] == expected
 
 
-def test_stream_shuffles_by_seed_and_epoch(corpus, tokenizer):
+def test_stream_goes_on_in_another_order_and_shuffles_by_seed(corpus, tokenizer):
     stream = StreamingBlocks(corpus, tokenizer, SETTINGS, shuffle_buffer_size=50, seed=1)
-    first, again = list(stream), list(stream)
+    first, again = one_pass(stream), one_pass(stream)
     samples = [example["sample"] for example in first]
     assert sorted(samples) == list(range(len(first))) != samples
     assert keys(first) == keys(again)
-    stream.set_epoch(1)
-    other = list(stream)
-    assert {example["epoch"] for example in other} == {1}
-    assert [example["sample"] for example in other][:50] != samples[:50]
+    both = list(takewhile(lambda example: example["epoch"] < 2, stream))
+    assert keys(both[: len(first)]) == keys(first)
+    other = [example["sample"] for example in both[len(first) :]]
+    # Another draw of the segments makes another number of blocks.
+    assert sorted(other) == list(range(len(other))) != other
+    assert other[:50] != samples[:50]
     other_seed = StreamingBlocks(corpus, tokenizer, SETTINGS, shuffle_buffer_size=50, seed=2)
-    assert [example["sample"] for example in other_seed][:50] != samples[:50]
+    assert [example["sample"] for example in one_pass(other_seed)][:50] != samples[:50]
+
+
+def test_stream_without_a_block_is_an_error(make_corpus, tokenizer):
+    with pytest.raises(CorpusError, match="gives no block for loader worker 1 of 1: add text"):
+        next(iter(StreamingBlocks(make_corpus([]), tokenizer, SETTINGS)))
+    alone = DataLoader(StreamingBlocks(make_corpus(["one two"]), tokenizer, SETTINGS), batch_size=None, num_workers=2)
+    with pytest.raises(CorpusError, match="worker 2 of 2: add text, or use fewer --dataloader_num_workers"):
+        list(islice(alone, 4))
 
 
 def test_stream_is_divided_among_workers(corpus, documents, tokenizer):
     stream = StreamingBlocks(corpus, tokenizer, SETTINGS, shuffle_buffer_size=20)
-    alone = list(stream)
-    shared = list(DataLoader(stream, batch_size=None, num_workers=2))
+    alone = one_pass(stream)
+    # The workers take turns, and one is in its second pass before the other.
+    endless = islice(DataLoader(stream, batch_size=None, num_workers=2), 2 * len(alone))
+    shared = [example for example in endless if example["epoch"] == 0]
     samples = [example["sample"] for example in shared]
     assert len(set(samples)) == len(samples)
     for examples in (alone, shared):

@@ -47,10 +47,8 @@ def test_muon_is_for_pretraining(tmp_path):
         ({"lr_scheduler_type": "trapezoid", "decay_shape": "sqrt"}, "trapezoid decays linearly"),
         ({"muon_learning_rate": 1e-2}, "no effect on --optim adamw_paper"),
         ({"batch_size_warmup_steps": 5}, "--batch_size_warmup_start need each other"),
-        (
-            {"length_warmup_steps": 5, "length_warmup_start": 32, "dataloader_drop_last": False},
-            "--length_warmup_steps needs --dataloader_drop_last",
-        ),
+        ({"dataloader_drop_last": False}, "--dataloader_drop_last must stay on"),
+        ({"dataloader_in_order": False}, "--dataloader_in_order must stay on"),
         ({"length_warmup_start": 32}, "--length_warmup_start need each other"),
         ({"length_warmup_steps": -1, "length_warmup_start": 32}, "give a number of steps"),
         ({"batch_size_warmup_steps": 2.5, "batch_size_warmup_start": 4}, "give a number of steps"),

@@ -5,14 +5,15 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from accelerate.data_loader import BatchSamplerShard, SeedableRandomSampler, SkipBatchSampler
-from torch.utils.data import BatchSampler, Dataset, IterableDataset, SequentialSampler
+from torch.utils.data import Dataset, IterableDataset
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
+from electra_hf.tokens.order import permuted
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training.batches import BatchOrder, OrderedBlocks, Rows
 from electra_hf.training.throughput import training_flops
-from electra_hf.training.warmups import Place, WarmupBlocks, WarmupPlan, WarmupSampler, cut, doubled, warmup_plan
+from electra_hf.training.warmups import WarmupPlan, cut, doubled, warmup_plan
 
 LENGTH = 32
 
@@ -46,22 +47,14 @@ PLAN = WarmupPlan(
     length=LENGTH,
     length_start=8,
     length_steps=6,
-    batches_per_step=1,
-    steps_per_epoch=10,
 )
 
 
-def places(plan: WarmupPlan, rows: int = 40, epoch: int = 0) -> WarmupSampler:
-    blocks = WarmupBlocks(Blocks(rows))
-    blocks.plan = plan
-    blocks.set_epoch(epoch)
-    return WarmupSampler(SeedableRandomSampler(blocks, data_seed=7), blocks)
-
-
-def order(rows: int = 40, epoch: int = 0) -> list[int]:
-    sampler = SeedableRandomSampler(Blocks(rows), data_seed=7)
-    sampler.set_epoch(epoch)
-    return list(sampler)
+def used(plan: WarmupPlan, epoch: int = 0, **division) -> list[list[int]]:
+    """The rows of every batch of an epoch over 40 blocks."""
+    order = BatchOrder(40, plan, seed=7, **division)
+    order.start_epoch(epoch)
+    return [rows.indices for rows in order]
 
 
 def test_sizes_double_at_equal_distances():
@@ -76,37 +69,28 @@ def test_sizes_double_at_equal_distances():
 
 
 def test_rows_come_in_the_same_order_in_more_steps():
-    batches = list(BatchSampler(places(PLAN), 4, drop_last=True))
-    assert len(batches) == 10
-    warm = [place for batch in batches[:6] for place in batch]
-    assert all(isinstance(place, Place) for place in warm)
-    assert [sum(place.index is not None for place in batch) for batch in batches[:6]] == [1, 1, 2, 2, 4, 4]
-    assert [{place.pieces for place in batch} for batch in batches[:6]] == [{4}, {4}, {4}, {2}, {2}, {2}]
-    used = [place.index for place in warm if place.index is not None]
-    used += [index for batch in batches[6:] for index in batch]
-    assert used == order()[: len(used)]
-    assert len(used) == 40 - 10
+    batches = used(PLAN)
+    assert [len(batch) for batch in batches] == [1, 1, 2, 2, 4, 4, 4, 4, 4, 4]
+    order = BatchOrder(40, PLAN, seed=7)
+    assert [rows.pieces for rows in order] == [4, 4, 4, 2, 2, 2, 1, 1, 1, 1]
+    assert sum(batches, []) == permuted(np.arange(30), 40, 7, 0).tolist()
 
 
 def test_a_later_epoch_is_the_plain_one():
-    assert list(places(PLAN, epoch=1)) == order(epoch=1)
+    assert sum(used(PLAN, epoch=1), []) == permuted(np.arange(40), 40, 7, 1).tolist()
     # A warm-up that ends in the second epoch.
     longer = dataclasses.replace(PLAN, batch_size_steps=14, length_steps=0, length_start=LENGTH)
-    batches = list(BatchSampler(places(longer, epoch=1), 4, drop_last=True))
-    assert [sum(place.index is not None for place in batch) for batch in batches[:4]] == [2] * 4
-    assert sum(batches[4:], []) == order(epoch=1)[8 : 8 + 24]
+    batches = used(longer, epoch=1)
+    assert [len(batch) for batch in batches] == [2] * 4 + [4] * 6
+    assert sum(batches, []) == permuted(np.arange(32), 40, 7, 1).tolist()
 
 
-def test_processes_and_resumed_runs_see_their_part_of_the_same():
-    plan = dataclasses.replace(PLAN, batches_per_step=2, steps_per_epoch=5)
-    whole = list(BatchSampler(places(plan), 4, drop_last=True))
-    assert [sum(place.index is not None for place in batch) for batch in whole[:8]] == [1, 1, 1, 1, 2, 2, 2, 2]
-    shards = [
-        list(BatchSamplerShard(BatchSampler(places(plan), 4, drop_last=True), 2, rank, even_batches=True))
-        for rank in (0, 1)
-    ]
-    assert [batch for pair in zip(*shards, strict=True) for batch in pair] == whole
-    assert list(SkipBatchSampler(BatchSampler(places(plan), 4, drop_last=True), 3)) == whole[3:]
+def test_processes_see_their_part_of_the_same():
+    whole = used(PLAN, accumulation=2)
+    assert [len(batch) for batch in whole] == [1, 1, 1, 1, 2, 2, 2, 2, 4, 4]
+    assert sum(whole, []) == permuted(np.arange(20), 40, 7, 0).tolist()
+    ranks = [used(PLAN, num_processes=2, process_index=rank) for rank in (0, 1)]
+    assert [batch for pair in zip(*ranks, strict=True) for batch in pair] == whole
 
 
 def test_pieces_hold_all_tokens_of_a_block_once():
@@ -122,15 +106,13 @@ def test_pieces_hold_all_tokens_of_a_block_once():
 
 
 def test_batch_of_places_becomes_examples(tokenizer):
-    blocks = WarmupBlocks(Blocks(8))
-    batch = blocks.__getitems__([Place(2, 2), Place(3, 2), Place(None, 2), Place(None, 2)])
+    batch = OrderedBlocks(Blocks(8)).__getitems__(Rows([2, 3], epoch=0, pieces=2))
     assert [piece["sample"] % 2**48 for piece in batch] == [2, 2, 3]  # the padded half of row 3 is left out
     collated = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=0)(batch)
     assert collated["input_ids"].shape == (3, 16)
     assert collated["masked_positions"].shape == (3, 2)
     positions = collated["masked_positions"].tolist()
     assert positions[0] != positions[1], "pieces of one block have masks of their own"
-    assert [example["sample"] for example in blocks.__getitems__([5, 1])] == [5, 1]
 
 
 class Shapes(DataCollatorForReplacedTokenDetection):
@@ -222,23 +204,18 @@ def test_epochs_tell_the_steps_if_nothing_else_does(tmp_path):
     assert warmup_plan(args_for(tmp_path, **options), LENGTH, steps_per_epoch=10).batch_size_steps == 5
 
 
-def test_streams_and_other_samplers_are_refused(train):
+def test_streams_are_refused(train):
     class Stream(IterableDataset):
         def __iter__(self):
             blocks = Blocks(60)
             return (blocks[index] for index in range(60))
 
-    warm_up = {"batch_size_warmup_steps": 4, "batch_size_warmup_start": 2}
     with pytest.raises(UsageError, match="leave out --streaming"):
-        train(Stream(), **warm_up)
-    with pytest.raises(UsageError, match="--train_sampling_strategy group_by_length does not go"):
-        train(Blocks(60), train_sampling_strategy="group_by_length", **warm_up)
+        train(Stream(), batch_size_warmup_steps=4, batch_size_warmup_start=2)
 
 
 def test_sequential_order_stays(train):
     _, batches, _ = train(
         Blocks(60), train_sampling_strategy="sequential", batch_size_warmup_steps=2, batch_size_warmup_start=1
     )
-    blocks = WarmupBlocks(Blocks(60))
-    expected = [5 + index for index in list(SequentialSampler(blocks))[:2]]
-    assert [int(batch["original_ids"][0, 1]) for batch in batches[:2]] == expected
+    assert [int(batch["original_ids"][0, 1]) for batch in batches[:3]] == [5, 6, 7]

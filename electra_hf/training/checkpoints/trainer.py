@@ -94,8 +94,8 @@ class CheckpointingTrainer(SavingTrainer):
         different = [f"{what} {one} there and {other} here" for what, one, other, same in compared if not same]
         if different:
             raise UsageError(
-                f"{checkpoint} is of a run with other settings: {'; '.join(different)}. Give the same ones to go on "
-                "(--ignore_data_skip goes on with other data)"
+                f"{checkpoint} is of a run with other settings: {'; '.join(different)}. Give the same ones to go on, "
+                "or begin a new run from its weights with --model_name_or_path"
             )
         if before.world_size != now.world_size and self.args.should_log:
             logger.warning(
@@ -200,25 +200,30 @@ class CheckpointingTrainer(SavingTrainer):
         if different := sorted(self.stateful.keys() ^ saved.keys()):
             logger.warning("%s was saved without, or by a run with, %s: it starts anew", checkpoint, different)
 
-    def _restore_once(self) -> None:
+    def restore_once(self) -> None:
+        """Restore the state of this process, before the first step of a resumed run; after that, do nothing."""
         checkpoint, self._unrestored = self._unrestored, None
         if checkpoint is not None:
             self.restore_process_state(checkpoint)
 
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # All that a run begins with has been set to its beginning by now.
-        self._restore_once()
+        self.restore_once()
         super()._run_epoch(*args, **kwargs)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log an event; see `Trainer.log`. The mean loss at the end is that of the whole run."""
         if "train_loss" in logs:
-            logs["train_loss"] = self._total_loss_scalar / max(1, self.state.global_step - self._loss_since)
+            logs["train_loss"] = self._total_loss_scalar / max(1, self._counted_steps(self._loss_since))
         super().log(logs, start_time)
+
+    def _counted_steps(self, start: int) -> int:
+        """Steps after `start` whose losses are in the logged sums."""
+        return self.state.global_step - start
 
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
         # A finished run that is resumed has no epoch to run.
-        self._restore_once()
+        self.restore_once()
         if self.args.load_best_model_at_end and (best := self.state.best_model_checkpoint) is not None:
             self._together(lambda: verify(Path(best)), Path(best), writer_only=True)
         # The stock Trainer would remove all but the best checkpoint, milestones and the last one too.
