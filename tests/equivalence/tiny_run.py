@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import BertTokenizer, ElectraConfig, TrainerCallback, set_seed
 
+from electra_hf.errors import run_script
 from electra_hf.models import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionConfig,
@@ -20,7 +21,7 @@ from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
 from electra_hf.training.checkpoints import resolve_resume
-from electra_hf.training.setup import end_processes
+from electra_hf.training.setup import end_processes, leaves_together
 
 
 @dataclass
@@ -28,6 +29,8 @@ class TinyArguments:
     temperature: float = field(default=1.0, metadata={"help": "Near 0, sampling is the argmax and needs no noise."})
     dropout: float = field(default=0.1, metadata={"help": "Dropout everywhere."})
     kill_at: int = field(default=0, metadata={"help": "SIGKILL this process after so many steps."})
+    stop_at: int = field(default=0, metadata={"help": "SIGTERM one process after so many steps."})
+    stop_rank: int = field(default=0, metadata={"help": "Which one."})
     rows: int = field(default=64, metadata={"help": "Training rows."})
 
 
@@ -54,15 +57,18 @@ class RandomBlocks(Dataset):
         }  # fmt: skip
 
 
-class KillAt(TrainerCallback):
-    def __init__(self, step: int):
-        self.step = step
+class SignalAt(TrainerCallback):
+    def __init__(self, tiny: TinyArguments):
+        self.tiny = tiny
 
     def on_step_end(self, args, state, control, **_):
-        if state.global_step == self.step:
+        if state.global_step == self.tiny.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if state.global_step == self.tiny.stop_at and args.process_index == self.tiny.stop_rank:
+            os.kill(os.getpid(), signal.SIGTERM)
 
 
+@leaves_together
 def main() -> None:
     tiny, args = ConfigArgumentParser((TinyArguments, PretrainingArguments)).parse()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [f"w{number}" for number in range(59)]
@@ -88,7 +94,7 @@ def main() -> None:
         eval_dataset=RandomBlocks(13, seed=2),
         data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=args.seed),
         processing_class=tokenizer,
-        callbacks=[KillAt(tiny.kill_at)],
+        callbacks=[SignalAt(tiny)],
     )
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -112,4 +118,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)
