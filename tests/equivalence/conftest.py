@@ -45,7 +45,9 @@ def train_tiny(tmp_path_factory):
 
     home = tmp_path_factory.mktemp("runs")
 
-    def train(name: str, *options: str, processes: int = 1, interrupted: bool = False) -> TinyRun:
+    def train(
+        name: str, *options: str, processes: int = 1, interrupted: bool = False, stopped: bool = False
+    ) -> TinyRun | str | None:
         folder = home / name
         command = [sys.executable, str(WORKER), "--output_dir", str(folder), *options]
         if processes > 1:
@@ -58,6 +60,8 @@ def train_tiny(tmp_path_factory):
             assert done.returncode == (-9 if processes == 1 else 1), done.stderr[-3000:]
             assert not (folder / "result.json").exists()
             return None
+        if stopped:
+            return done.stderr
         assert (folder / "result.json").is_file(), done.stderr[-3000:]
         return TinyRun(folder)
 

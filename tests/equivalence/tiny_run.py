@@ -13,6 +13,7 @@ import torch
 from torch.utils.data import Dataset
 from transformers import BertTokenizer, ElectraConfig, TrainerCallback, set_seed
 
+from electra_hf.errors import run_script
 from electra_hf.models import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionConfig,
@@ -24,7 +25,7 @@ from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
 from electra_hf.training.checkpoints import resolve_resume
-from electra_hf.training.setup import end_processes
+from electra_hf.training.setup import end_processes, leaves_together
 
 
 @dataclass
@@ -34,6 +35,8 @@ class TinyArguments:
     kill_at: int = field(default=0, metadata={"help": "SIGKILL this process after so many steps."})
     bad_loss_at: int = field(default=0, metadata={"help": "The last process's loss is infinite in this step."})
     kill_in_evaluation: int = field(default=0, metadata={"help": "SIGKILL between two batches of this evaluation."})
+    stop_at: int = field(default=0, metadata={"help": "SIGTERM one process after so many steps."})
+    stop_rank: int = field(default=0, metadata={"help": "Which one."})
     rows: int = field(default=64, metadata={"help": "Training rows."})
     stream: bool = field(default=False, metadata={"help": "Train on a stream of some 50 blocks a pass instead."})
 
@@ -72,18 +75,20 @@ class Lines:
             yield " ".join(f"w{number}" for number in rng.integers(0, 59, length))
 
 
-class KillAt(TrainerCallback):
-    """SIGKILLs the process after a step, and in the evaluation after another one; 0 is never."""
+class SignalAt(TrainerCallback):
+    """Signals to this process after a step, and in the evaluation after another one; step 0 is never."""
 
-    def __init__(self, step: int, evaluation: int):
-        self.step, self.evaluation = step, evaluation
+    def __init__(self, tiny: TinyArguments):
+        self.tiny = tiny
 
     def on_step_end(self, args, state, control, **_):
-        if state.global_step == self.step:
+        if state.global_step == self.tiny.kill_at:
             os.kill(os.getpid(), signal.SIGKILL)
+        if state.global_step == self.tiny.stop_at and args.process_index == self.tiny.stop_rank:
+            os.kill(os.getpid(), signal.SIGTERM)
 
     def on_prediction_step(self, args, state, control, **_):
-        if self.evaluation and state.global_step == self.evaluation:
+        if self.tiny.kill_in_evaluation and state.global_step == self.tiny.kill_in_evaluation:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -112,6 +117,7 @@ class BadLossAt(TrainerCallback):
             output["loss"] = output["loss"] + torch.inf
 
 
+@leaves_together
 def main() -> None:
     tiny, args = ConfigArgumentParser((TinyArguments, PretrainingArguments)).parse()
     words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"] + [f"w{number}" for number in range(59)]
@@ -148,7 +154,7 @@ def main() -> None:
             tokenizer=tokenizer, seed=args.seed, always_attention_mask=tiny.stream
         ),
         processing_class=tokenizer,
-        callbacks=[KillAt(tiny.kill_at, tiny.kill_in_evaluation), bad_loss],
+        callbacks=[SignalAt(tiny), bad_loss],
     )
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -174,4 +180,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

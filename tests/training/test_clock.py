@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,7 +40,7 @@ class Rows(Dataset):
 class Passing(TrainerCallback):
     """Time passes: six seconds in a step, a hundred in a batch of an evaluation."""
 
-    def __init__(self, now, before: float = 0.0, trainer=None):
+    def __init__(self, now: Any, before: float, trainer: Any):
         self.now, self.before, self.trainer = now, before, trainer
 
     def on_train_begin(self, *_, **__):
