@@ -13,5 +13,6 @@ Public names:
     prepared: open_prepared, prepared_splits
     blocks: BlockDataset
     streaming: StreamingBlocks
+    order: permuted
     masking: DataCollatorForReplacedTokenDetection
 """

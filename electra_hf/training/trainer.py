@@ -92,7 +92,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         Raises:
             UsageError: As `order_for`, and for what would divide the batches in another way.
         """
-        if not isinstance(self.train_dataset, IterableDataset):
+        if self.train_dataset is not None and not isinstance(self.train_dataset, IterableDataset):
             shared = self.args.train_batch_size * self.args.gradient_accumulation_steps * self.args.world_size
             if self.get_total_train_batch_size(self.args) != shared:
                 raise UsageError(
