@@ -1,4 +1,4 @@
-"""Resumed between two logging events: the figures are those of the run that was not interrupted, also the mean loss."""
+"""Resumed between two logging events: the figures are those of the uninterrupted run, the mean loss too."""
 
 import pytest
 

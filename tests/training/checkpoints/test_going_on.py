@@ -69,7 +69,7 @@ def test_an_older_checkpoint_begins_a_new_branch(run_dir, make_trainer, caplog):
     [
         (
             {"per_device_train_batch_size": 2},
-            r"rows per step 4 there and 2 \(2 x 1 accumulation steps x 1 processes\)",
+            r"rows per step 4 there and 2 \(2 x 1 accumulation steps x 1 proc",
         ),
         ({"seed": 2}, "--seed 1 there and 2 here"),
         ({"data_seed": 2}, "--data_seed 1 there and 2 here"),
