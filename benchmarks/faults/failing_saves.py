@@ -20,15 +20,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from damage import damage_everything
 from safetensors.torch import load_file
+from shim import Shim, restart_under_shim
+from tiny_trainer import tiny_trainer
 from transformers import TrainerCallback
 from transformers.trainer_pt_utils import safe_globals
 
-from damage import damage_everything
 from electra_hf.errors import CheckpointError
 from electra_hf.training.checkpoints import checkpoints_in, verify
-from shim import Shim, restart_under_shim
-from tiny_trainer import tiny_trainer
 
 ONWARDS = "ENOSPC from there on"
 

@@ -38,7 +38,7 @@ from electra_hf.training.muon import muon_for_model
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule, wsd_schedule
 from electra_hf.training.progress import LogLineCallback, ReadableProgressCallback
 from electra_hf.training.search import ReportToTrial
-from electra_hf.training.stopping import StopCallback
+from electra_hf.training.stopping import StopCallback, stop_signals
 from electra_hf.training.training_arguments import (
     ADAMW_PAPER,
     MUON,
@@ -114,6 +114,10 @@ class ElectraTrainer(CheckpointingTrainer):
         try:
             with self._watchdog.watch("the start of training"):
                 return super().train(*args, **kwargs)
+        except (Interrupted, CheckpointError):
+            if self._stop.reason is not None:
+                stop_signals.received = 0  # the request was met; what the next run gets is another one
+            raise
         finally:
             self._stop.close()
 

@@ -23,7 +23,8 @@ from torch.utils.data import IterableDataset
 
 from electra_hf.errors import TrainingError, UsageError
 from electra_hf.training.base_trainer import ElectraTrainer
-from electra_hf.training.rollback import DataOrder, RollBack, Spike, past_rollbacks, record_rollback, usual_loss
+from electra_hf.training.batches import BatchOrder
+from electra_hf.training.rollback import RollBack, Spike, past_rollbacks, record_rollback, usual_loss
 from electra_hf.training.skipped_steps import SkippedSteps
 from electra_hf.training.training_arguments import PretrainingArguments
 
@@ -196,14 +197,14 @@ class GuardedTrainer(ElectraTrainer):
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         spike, self._spike = self._spike, None
         if spike is not None:
-            self.restore_once()
+            self.restore_once()  # the jumps of the checkpoint, too
             self._leave_out_data(spike)
         super()._run_epoch(*args, **kwargs)
 
     def _leave_out_data(self, spike: Spike) -> None:
         """Write down the rollback, and jump over the data that was used since the checkpoint."""
         skipped = record_rollback(self.state.log_history, self.state.global_step, spike)
-        cast(DataOrder, self.stateful["order"]).jump(self.state.global_step, skipped)
+        cast(BatchOrder, self.stateful["order"]).jump(self.state.global_step, skipped)
         if self.is_world_process_zero():
             logger.warning(
                 "The loss was %.4g at step %d, and %.4g is usual: back to %s, without the data of %d steps "

@@ -10,19 +10,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Protocol
+from typing import Any
 
 _WINDOW = 10
 _FEWEST = 5
 EVENT = "rollback_from"
-
-
-class DataOrder(Protocol):
-    """The order of the data of a run, some of which can be left out."""
-
-    def jump(self, at_step: int, steps: int) -> None:
-        """From global step `at_step` on, take the data of `steps` steps later."""
-        ...
 
 
 @dataclass

@@ -219,8 +219,6 @@ class StopCallback(TrainerCallback):
         """Training has ended, however it did."""
         self._agreement = None
         stop_signals.restore()
-        if self.reason is not None:
-            stop_signals.received = 0
 
     def _known(self, args: ElectraTrainingArguments) -> tuple[float, float]:
         """What this process contributes: the request to stop, and the seconds of training."""

@@ -54,7 +54,9 @@ class Stopwatch:
 
     def elapsed(self) -> float:
         """Training seconds since the last lap, also while it is stopped."""
-        now = time.perf_counter() if self._pause_start is None else self._pause_start
+        return self._since_start(time.perf_counter() if self._pause_start is None else self._pause_start)
+
+    def _since_start(self, now: float) -> float:
         return max(now - self._start - self._paused, 1e-9)
 
     def lap(self, beginning: float = 0.0) -> float:
@@ -63,6 +65,7 @@ class Stopwatch:
         Args:
             beginning: Seconds that the new lap has already lasted, as in a run that was interrupted.
         """
-        seconds = self.elapsed()
-        self._start, self._paused = time.perf_counter() - beginning, 0.0
+        now = time.perf_counter()
+        seconds = self._since_start(now)
+        self._start, self._paused = now - beginning, 0.0
         return seconds

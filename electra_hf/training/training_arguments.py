@@ -328,6 +328,11 @@ class PretrainingArguments(ElectraTrainingArguments):
                 f"--schedule_minutes needs a schedule that is a function of time: --lr_scheduler_type {name} is none; "
                 f"use {', '.join(self.own_schedules)}"
             )
+        if self.milestones:
+            raise UsageError(
+                "--keep_milestones are shares of all steps, and with --schedule_minutes nobody knows how many there "
+                "will be: leave it out"
+            )
         if self.warmup_steps >= 1:
             raise UsageError(
                 f"--warmup_steps {self.warmup_steps:g}: with --schedule_minutes give a fraction of the time below 1"

@@ -1,4 +1,4 @@
-"""Resumed between two logging events: all figures, also the mean loss, are those of the uninterrupted run."""
+"""Resumed between two logging events: the figures are those of the uninterrupted run, the mean loss too."""
 
 import pytest
 

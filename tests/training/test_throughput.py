@@ -36,3 +36,14 @@ def test_stopwatch_leaves_out_pauses(monkeypatch):
         pass
     assert watch.lap() == 16.0
     assert watch.lap() == 5.0
+
+
+def test_stopwatch_goes_on_with_a_lap_that_was_interrupted(monkeypatch):
+    clock = iter([0.0, 10.0, 12.0, 100.0, 101.0, 104.0])
+    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
+    before = Stopwatch()
+    with before:  # a checkpoint is written
+        elapsed = before.elapsed()
+    after = Stopwatch()
+    after.lap(beginning=elapsed)
+    assert (elapsed, after.elapsed()) == (10.0, 13.0)

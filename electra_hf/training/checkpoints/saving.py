@@ -29,7 +29,7 @@ from transformers.trainer_callback import ExportableState
 from electra_hf.errors import CheckpointError, ElectraHfError
 from electra_hf.training.checkpoints import publishing
 from electra_hf.training.checkpoints.failures import explain_save_errors
-from electra_hf.training.checkpoints.manifest import Manifest, read_manifest
+from electra_hf.training.checkpoints.manifest import Manifest
 from electra_hf.training.checkpoints.process_state import Stateful, process_state_name
 from electra_hf.training.checkpoints.retention import MilestoneCallback, milestone_of, rotate
 
@@ -58,6 +58,8 @@ class SavingTrainer(Trainer):
         self.save_error: str | None = None
         # The step since which the total loss is summed.
         self._loss_since = 0
+        # Size of the last one.
+        self._checkpoint_bytes = 0
         # Of the newest checkpoint, for one that cannot be saved: nothing is the best that is not there.
         self._saved_best: tuple[Any, Any, Any] = (None, None, None)
         if self.args.milestones:
@@ -137,7 +139,8 @@ class SavingTrainer(Trainer):
 
     def _publish(self, checkpoint: Path) -> None:
         milestone = milestone_of(self.state.global_step, self.state.max_steps, self.args.milestones)
-        publishing.publish(checkpoint, self._describe_run(self.state.global_step, milestone))
+        manifest = publishing.publish(checkpoint, self._describe_run(self.state.global_step, milestone))
+        self._checkpoint_bytes = manifest.total_bytes
 
     def _save_failed(self, checkpoint: Path, error: CheckpointError) -> None:
         if self.args.should_save:
@@ -207,17 +210,14 @@ class SavingTrainer(Trainer):
 
     def _estimate_bytes(self) -> int:
         """What a checkpoint will take: what the last one took, or the tensors of model and optimiser."""
-        before = 0
-        if self.last_checkpoint is not None:
-            before = read_manifest(self.last_checkpoint).total_bytes
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:
-            return before
+            return self._checkpoint_bytes
         model = cast(nn.Module, self.accelerator.unwrap_model(self.model))
         tensors = [parameter for _, parameter in model.named_parameters(remove_duplicate=False)]
         if not self.args.save_only_model and self.optimizer is not None:
             states = cast(torch.optim.Optimizer, self.optimizer).state.values()
             tensors += [value for state in states for value in state.values() if isinstance(value, torch.Tensor)]
-        return max(before, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
+        return max(self._checkpoint_bytes, sum(tensor.numel() * tensor.element_size() for tensor in tensors))
 
     def _describe_run(self, step: int, milestone: float | None = None) -> Manifest:
         args, data = self.args, self.train_dataset

@@ -63,9 +63,11 @@ class CheckpointingTrainer(SavingTrainer):
             return super().train(None, *args, **kwargs)
         checkpoint = Path(resume_from_checkpoint)
         self._together(lambda: check_resumable(checkpoint), checkpoint, writer_only=True)
-        self._check_same_run(checkpoint, read_manifest(checkpoint))
+        manifest = read_manifest(checkpoint)
+        self._check_same_run(checkpoint, manifest)
         self._together(lambda: set_newer_aside(checkpoint, Path(self.args.output_dir)), checkpoint, writer_only=True)
         self._unrestored = self.last_checkpoint = checkpoint
+        self._checkpoint_bytes = manifest.total_bytes
         with explain_load_errors(checkpoint / "trainer_state.json"):
             TrainerState.load_from_json(str(checkpoint / "trainer_state.json"))
         return super().train(str(checkpoint), *args, **kwargs)

@@ -12,9 +12,7 @@ import pytest
 SCRIPT = Path(__file__).parents[3] / "benchmarks" / "faults" / "failing_saves.py"
 
 
-@pytest.mark.skipif(
-    not sys.platform.startswith("linux") or not shutil.which("cc"), reason="needs Linux and a compiler"
-)
+@pytest.mark.skipif(not sys.platform.startswith("linux") or not shutil.which("cc"), reason="needs a C compiler")
 def test_nothing_is_lost(tmp_path):
     command = [sys.executable, str(SCRIPT), "--errors", "ENOSPC", "--every", "6", "--json", str(tmp_path / "out.json")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}

@@ -44,9 +44,7 @@ def test_damaged_checkpoints_are_named_and_kept_aside(tmp_path, make_checkpoint,
 @pytest.mark.parametrize("wish", ["auto", "true"])
 def test_a_run_whose_checkpoints_are_all_damaged_is_not_started_afresh(tmp_path, make_checkpoint, wish):
     (make_checkpoint(tmp_path, 9) / "config.json").unlink()
-    with pytest.raises(
-        CheckpointError, match=r"none can be used: .*checkpoint-9 is damaged: config.json: No such file"
-    ):
+    with pytest.raises(CheckpointError, match=r"none can be used: .*checkpoint-9 is damaged: config.json: No such"):
         resolve_resume(wish, tmp_path)
     assert names(tmp_path) == ["checkpoint-9"]
 
@@ -55,9 +53,7 @@ def test_a_damaged_checkpoint_that_was_named_stops_the_run(tmp_path, make_checkp
     make_checkpoint(tmp_path, 9)
     damaged = make_checkpoint(tmp_path, 10)
     (damaged / "config.json").write_text("")
-    with pytest.raises(
-        CheckpointError, match=r"checkpoint-10 cannot be used: .*config.json has 0 bytes instead of 12"
-    ):
+    with pytest.raises(CheckpointError, match=r"checkpoint-10 cannot be used: .*config.json has 0 bytes instead of"):
         resolve_resume(str(damaged), tmp_path)
     assert names(tmp_path) == ["checkpoint-10", "checkpoint-9"]
 

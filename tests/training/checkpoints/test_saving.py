@@ -4,10 +4,11 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
-from transformers import TrainerCallback
+from transformers import TrainerCallback, TrainerState
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.training.checkpoints import checkpoints_in, milestone_of, read_manifest, verify
@@ -17,11 +18,9 @@ def names(run_dir: Path) -> list[str]:
     return sorted(path.name for path in run_dir.iterdir() if path.is_dir())
 
 
-def fails_at(steps: dict[int, OSError], writer: str = "save_to_json"):
+def fails_at(steps: Mapping[int, Exception]):
     """A `TrainerState.save_to_json` that meets these errors at these steps."""
-    from transformers import TrainerState
-
-    original = getattr(TrainerState, writer)
+    original = TrainerState.save_to_json
 
     def save(state, path):
         if state.global_step in steps:
