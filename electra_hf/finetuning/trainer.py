@@ -294,8 +294,9 @@ class FinetuningTrainer(ElectraTrainer):
     def _window_state(self) -> dict[str, Any]:
         return {"first_bad_step": int(self._first_bad_step)}
 
-    def _load_window_state(self, state: dict[str, Any]) -> None:
-        self._first_bad_step.fill_(state["first_bad_step"])
+    def _load_window_state(self, state: dict[str, Any] | None) -> None:
+        if state is not None:
+            self._first_bad_step.fill_(state["first_bad_step"])
 
     # Logs
 

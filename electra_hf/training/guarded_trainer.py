@@ -197,7 +197,7 @@ class GuardedTrainer(ElectraTrainer):
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         spike, self._spike = self._spike, None
         if spike is not None:
-            self.restore_once()  # the jumps of the checkpoint, too
+            self.restore_once()  # first, with the jumps of the checkpoint
             self._leave_out_data(spike)
         super()._run_epoch(*args, **kwargs)
 

@@ -1,6 +1,4 @@
-"""How much arithmetic a step is, and how fast it goes."""
-
-import time
+"""How much arithmetic a step is."""
 
 from transformers import ElectraConfig
 
@@ -33,39 +31,3 @@ def training_flops(config: ReplacedTokenDetectionConfig, length: int, slots: int
     rtd_head = 2 * discriminator.hidden_size * (discriminator.hidden_size + 1) * length
     forward = encoder_flops(generator, length) + generator_head + encoder_flops(discriminator, length) + rtd_head
     return 3 * forward
-
-
-class Stopwatch:
-    """Seconds of training since it was last read; evaluation and saving are taken out."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self._paused = 0.0
-        self._pause_start: float | None = None
-
-    def __enter__(self) -> "Stopwatch":
-        self._pause_start = time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        assert self._pause_start is not None
-        self._paused += time.perf_counter() - self._pause_start
-        self._pause_start = None
-
-    def elapsed(self) -> float:
-        """Training seconds since the last lap, also while it is stopped."""
-        return self._since_start(time.perf_counter() if self._pause_start is None else self._pause_start)
-
-    def _since_start(self, now: float) -> float:
-        return max(now - self._start - self._paused, 1e-9)
-
-    def lap(self, beginning: float = 0.0) -> float:
-        """Training seconds since the last lap, and start anew.
-
-        Args:
-            beginning: Seconds that the new lap has already lasted, as in a run that was interrupted.
-        """
-        now = time.perf_counter()
-        seconds = self._since_start(now)
-        self._start, self._paused = now - beginning, 0.0
-        return seconds

@@ -8,8 +8,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
   The stock evaluation gathers every output tensor.
 * `_load_from_checkpoint`, `_load_best_model`: the discriminator is the root of every folder.
 * `_window_state`, `_load_window_state`: the sums of the open logging window are in the checkpoint.
-* `floating_point_ops`, `evaluate`, `_save_checkpoint`: exact FLOPs, throughput that does not count evaluation and
-  saving.
+* `floating_point_ops`: exact FLOPs.
 * `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
 * `get_train_dataloader`: the rows of a batch are a function of the step (`batches`).
 * `_run_epoch`: the order of the data is told where an epoch begins; a finished run that is resumed stays as it is.
@@ -36,7 +35,7 @@ from electra_hf.training.clock import EndByTheClock
 from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.optimization import schedule_in_time
-from electra_hf.training.throughput import Stopwatch, training_flops
+from electra_hf.training.throughput import training_flops
 from electra_hf.training.training_arguments import PretrainingArguments
 from electra_hf.training.workers import worker_start
 
@@ -70,9 +69,8 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         self._attention_is_open = False
         self.train_meter = ReplacedTokenDetectionMeter(args.device)
         self.eval_meter = ReplacedTokenDetectionMeter(args.device)
-        self.stopwatch = Stopwatch()
         self._first_step = self._last_logged_step = 0
-        self._window_flops = 0
+        self._last_logged_seconds, self._window_flops = 0.0, 0
         self.order: BatchOrder | None = None
         self._end: EndByTheClock | None = None
         if args.schedule_minutes is not None:
@@ -170,10 +168,11 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         """Add the window's metrics and throughput to a training event; every process takes part."""
         if "loss" in logs:
             metrics = self.train_meter.compute(self._sum_over_processes)
-            seconds, steps = self.stopwatch.lap(), self.state.global_step - self._last_logged_step
+            seconds = self.clock.seconds - self._last_logged_seconds
+            steps = self.state.global_step - self._last_logged_step
             tokens = metrics.pop("tokens", 0.0)
             flops, self._window_flops = self._window_flops * self.args.world_size, 0
-            self._last_logged_step = self.state.global_step
+            self._last_logged_step, self._last_logged_seconds = self.state.global_step, self.clock.seconds
             logs.update(metrics)
             logs["tokens_per_second"] = tokens / seconds
             logs["teraflops"] = flops / seconds / 1e12
@@ -202,6 +201,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         return self.state.global_step - self._first_step
 
     def _run_epoch(self, **kwargs: Any) -> None:
+        self.restore_once()
         # A run that is resumed where it ended has nothing to do; the stock loop looks only after one step more.
         if self.state.global_step >= self.state.max_steps or (self._end is not None and self._end.is_over):
             self.control.should_training_stop = True
@@ -244,8 +244,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         result = super()._init_training_state(*args, **kwargs)
         # A resumed run starts its first window at the step it resumes from.
         self._first_step = self._last_logged_step = self.state.global_step
-        self._window_flops = 0
-        self.stopwatch.lap()
+        self._last_logged_seconds, self._window_flops = 0.0, 0
         return result
 
     # Evaluation
@@ -290,29 +289,23 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
         return output
 
-    def evaluate(self, *args: Any, **kwargs: Any) -> dict[str, float]:
-        """Evaluate; see `Trainer.evaluate`. The time is not counted as training time."""
-        with self.stopwatch:
-            return super().evaluate(*args, **kwargs)
-
     # Checkpoints
-
-    def _save_checkpoint(self, *args: Any, **kwargs: Any) -> None:
-        with self.stopwatch:
-            super()._save_checkpoint(*args, **kwargs)
 
     def _window_state(self) -> dict[str, Any]:
         return {
             "meter": self.train_meter.state.cpu(),
             "flops": self._window_flops,
             "last_logged_step": self._last_logged_step,
-            "seconds": self.stopwatch.elapsed(),
+            "last_logged_seconds": self._last_logged_seconds,
         }
 
-    def _load_window_state(self, state: dict[str, Any]) -> None:
+    def _load_window_state(self, state: dict[str, Any] | None) -> None:
+        if state is None:
+            self._last_logged_seconds = self.clock.seconds
+            return
         self.train_meter.state.copy_(state["meter"])
         self._window_flops, self._last_logged_step = state["flops"], state["last_logged_step"]
-        self.stopwatch.lap(state["seconds"])
+        self._last_logged_seconds = state["last_logged_seconds"]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: nn.Module | None = None) -> None:
         if self.is_fsdp_enabled or self.is_deepspeed_enabled:

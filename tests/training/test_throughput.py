@@ -5,7 +5,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from transformers import ElectraConfig
 
 from electra_hf.models import ReplacedTokenDetectionConfig, derive_generator_config
-from electra_hf.training.throughput import Stopwatch, training_flops
+from electra_hf.training.throughput import training_flops
 
 
 def test_flops_equal_torchs_count(make_model, make_batch, discriminator_config):
@@ -26,24 +26,3 @@ def test_paper_small_costs_what_the_paper_says():
         generator_config=derive_generator_config(small, 0.25), discriminator_config=small
     )
     assert 1e6 * 128 * training_flops(config, 128, 19) == pytest.approx(1.4e18, rel=0.2)
-
-
-def test_stopwatch_leaves_out_pauses(monkeypatch):
-    clock = iter([0.0, 10.0, 14.0, 20.0, 25.0])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    watch = Stopwatch()
-    with watch:
-        pass
-    assert watch.lap() == 16.0
-    assert watch.lap() == 5.0
-
-
-def test_stopwatch_goes_on_with_a_lap_that_was_interrupted(monkeypatch):
-    clock = iter([0.0, 10.0, 12.0, 100.0, 101.0, 104.0])
-    monkeypatch.setattr("time.perf_counter", lambda: next(clock))
-    before = Stopwatch()
-    with before:  # a checkpoint is written
-        elapsed = before.elapsed()
-    after = Stopwatch()
-    after.lap(beginning=elapsed)
-    assert (elapsed, after.elapsed()) == (10.0, 13.0)

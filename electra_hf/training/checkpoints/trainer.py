@@ -172,8 +172,8 @@ class CheckpointingTrainer(SavingTrainer):
 
     # The open logging window
 
-    def _load_window_state(self, state: dict[str, Any]) -> None:
-        """Go on with that window."""
+    def _load_window_state(self, state: dict[str, Any] | None) -> None:
+        """Go on with that window, or with None begin a new one, when all that is `stateful` is restored."""
 
     def restore_process_state(self, checkpoint: Path) -> None:
         """Go on with the logging window, and with all that is `stateful`, as this process was when it saved.
@@ -193,12 +193,12 @@ class CheckpointingTrainer(SavingTrainer):
                 self._tr_loss = state["loss"].to(self._tr_loss.device)
                 self._total_loss_scalar, self._loss_since = state["total_loss"], state["total_loss_since"]
                 self._globalstep_last_logged = state["last_logged_step"]
-                self._load_window_state(state["window"])
             else:
                 self._loss_since = manifest.step
             saved = state["stateful"]
             for name in self.stateful.keys() & saved.keys():
                 self.stateful[name].load_state_dict(saved[name])
+            self._load_window_state(state["window"] if same else None)
         if different := sorted(self.stateful.keys() ^ saved.keys()):
             logger.warning("%s was saved without, or by a run with, %s: it starts anew", checkpoint, different)
 
