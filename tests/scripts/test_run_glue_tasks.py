@@ -210,7 +210,7 @@ class Hub:
     calls: list[tuple[str, dict]]
 
     def __init__(self, token: str | None = None):
-        self.token = token
+        self.token = token or os.environ.get("HF_TOKEN")
 
     def whoami(self) -> dict[str, str]:
         if not self.known:
