@@ -79,6 +79,15 @@ def main() -> None:
     start_logging(args)
     # Starts that do not fit are better refused now than when the corpus has been read.
     warmup_plan(args, data_args.max_seq_length, 1)
+    if (
+        args.do_eval
+        and data_args.is_given()
+        and not (data_args.validation_file or data_args.validation_split_percentage)
+    ):
+        raise UsageError(
+            "--do_eval and --eval_strategy need text to evaluate on: give --validation_split_percentage above 0, or "
+            "--validation_file"
+        )
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:

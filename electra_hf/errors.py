@@ -107,7 +107,7 @@ def asks_for_traceback(arguments: Sequence[str]) -> bool:
     """
     return any(
         word == DEBUG_OPTION and (not after or after.startswith("-"))
-        for word, after in zip(arguments, [*arguments[1:], ""], strict=True)
+        for word, after in zip(arguments, [*arguments[1:], ""], strict=False)
     )
 
 

@@ -90,8 +90,13 @@ class ConfigArgumentParser(HfArgumentParser):
             inputs = {name: values.pop(name) for name in list(values) if name in names}
             try:
                 outputs.append(dataclass_type(**inputs))
+            except json.JSONDecodeError as error:
+                option = next((name for name, value in inputs.items() if value == error.doc), "an option")
+                raise UsageError(f"--{option} {error.doc!r} is not valid JSON: {error}") from error
             except (ValueError, TypeError, ImportError) as error:
                 raise UsageError(str(error)) from error
+            except OSError as error:
+                raise UsageError(explain_os_error(error, error.filename or "a file of the options")) from error
         return tuple(outputs)
 
     def write_settings(self, path: Path) -> None:
@@ -176,13 +181,13 @@ def _for_files(value: Any) -> Any:
 
 
 def _find_config(argv: list[str]) -> str | None:
-    for position, argument in enumerate(argv):
-        if argument == CONFIG_OPTION:
-            if position + 1 == len(argv):
+    for argument, after in zip(argv, [*argv[1:], ""], strict=False):
+        name, equals, value = argument.partition("=")
+        if name == CONFIG_OPTION:
+            file = value if equals else after
+            if not file:
                 raise UsageError("--config needs a file, such as configs/pretraining/electra-small.yaml")
-            return argv[position + 1]
-        if argument.startswith(CONFIG_OPTION + "="):
-            return argument.split("=", 1)[1]
+            return file
     return None
 
 

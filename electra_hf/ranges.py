@@ -33,10 +33,10 @@ class Range:
         return inside and number not in ends.get(self.without, ())
 
     def __str__(self) -> str:
-        low = f"above {self.low:g}" if self.without in ("low", "both") else f"from {self.low:g}"
+        low = f"above {self.low:,}" if self.without in ("low", "both") else f"from {self.low:,}"
         if self.high == math.inf:
-            return low if low.startswith("above") else f"of {self.low:g} or more"
-        return f"{low} {'and below' if self.without in ('high', 'both') else 'to'} {self.high:g}"
+            return low if low.startswith("above") else f"of {self.low:,} or more"
+        return f"{low} {'and below' if self.without in ('high', 'both') else 'to'} {self.high:,}"
 
 
 def check_ranges(options: object, ranges: Mapping[str, Range]) -> None:

@@ -24,7 +24,7 @@ from transformers import (
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.finetuning.arguments import EncoderArguments
-from electra_hf.models.attention import refuse_unasked_kernel
+from electra_hf.models.attention import check_attention_name
 from electra_hf.models.initialization import initialize_as_reference
 
 AutoClass = type[AutoModelForSequenceClassification] | type[AutoModelForTokenClassification]
@@ -50,7 +50,7 @@ def load_config(model_args: EncoderArguments) -> PreTrainedConfig:
         UsageError: If an override is not a field of it, or of another type.
     """
     name = model_args.model_name_or_path
-    refuse_unasked_kernel(model_args.attn_implementation)
+    check_attention_name(model_args.attn_implementation)
     try:
         config = AutoConfig.from_pretrained(
             name, cache_dir=model_args.cache_dir, revision=model_args.model_revision, trust_remote_code=False

@@ -23,7 +23,7 @@ from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHT
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
-from electra_hf.models.attention import refuse_unasked_kernel
+from electra_hf.models.attention import check_attention_name
 from electra_hf.models.configuration import OBJECTIVE_FIELDS, ReplacedTokenDetectionConfig
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def load_objective(name: str, **hub: Any) -> dict[str, Any]:
 
 def _load_half(cls: type, name: str, **kwargs: Any) -> Any:
     part = f"{name}/{kwargs['subfolder']}" if "subfolder" in kwargs else name
-    refuse_unasked_kernel(kwargs.get("attn_implementation"))
+    check_attention_name(kwargs.get("attn_implementation"))
     try:
         model, info = cls.from_pretrained(name, output_loading_info=True, **kwargs)
     except OSError as error:

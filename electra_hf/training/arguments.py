@@ -7,9 +7,9 @@ Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where th
 from dataclasses import dataclass, field
 
 from electra_hf.corpora.arguments import SourceArguments
+from electra_hf.errors import UsageError
 from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.arguments import BlockArguments
-
 
 _NOT_NEGATIVE, _SHARE = Range(0), Range(0, 1)
 
@@ -156,3 +156,10 @@ class DataArguments(BlockArguments, SourceArguments):
         sizes = ("max_train_samples", "max_eval_samples", "preprocessing_num_workers", "shuffle_buffer_size")
         shares = ("mlm_probability", "mask_replace_prob", "random_replace_prob")
         check_ranges(self, dict.fromkeys(sizes, Range(1)) | dict.fromkeys(shares, _SHARE))
+        if not self.mlm_probability:
+            raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
+        if self.mask_replace_prob + self.random_replace_prob > 1:
+            raise UsageError(
+                f"--mask_replace_prob {self.mask_replace_prob} and --random_replace_prob {self.random_replace_prob} "
+                "are more than 1 together: lower one of them"
+            )

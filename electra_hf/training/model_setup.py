@@ -16,7 +16,7 @@ from electra_hf.models import (
     ReplacedTokenDetectionConfig,
     derive_generator_config,
 )
-from electra_hf.models.attention import refuse_unasked_kernel
+from electra_hf.models.attention import check_attention_name
 from electra_hf.models.checkpoint import (
     GENERATOR_FOLDER,
     has_generator,
@@ -63,7 +63,7 @@ def build_model(
     encoder = {**hub}
     named = model_args.attn_implementation != AUTO
     if named:
-        refuse_unasked_kernel(model_args.attn_implementation)
+        check_attention_name(model_args.attn_implementation)
         encoder["attn_implementation"] = model_args.attn_implementation
     discriminator = load_discriminator(source, **encoder) if source else None
     _refuse_sizes_of_loaded_halves(model_args)

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import torch
 from transformers import TrainingArguments
+from transformers.integrations import get_available_reporting_integrations
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
@@ -121,6 +122,7 @@ class ElectraTrainingArguments(TrainingArguments):
         if schedule in self.own_schedules:
             self.lr_scheduler_type = schedule
         self._check_decay()
+        self._check_trackers()
         if self.n_gpu > 1:
             raise UsageError(
                 f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
@@ -166,6 +168,13 @@ class ElectraTrainingArguments(TrainingArguments):
                 f"--decay_shape {self.decay_shape}: trapezoid decays linearly; leave it out, or use "
                 "--lr_scheduler_type wsd"
             )
+
+    def _check_trackers(self) -> None:
+        there = get_available_reporting_integrations()
+        for name in self.report_to or ():
+            if name not in there:
+                found = f"found here: {', '.join(there)}" if there else "none is found here (tensorboard, wandb, ...)"
+                raise UsageError(f"--report_to {name}: no such tracker is installed; {found}")
 
     def _check_precision(self) -> None:
         if self.fp16 and self.use_cpu:

@@ -53,9 +53,7 @@ def kit(tmp_path_factory: pytest.TempPathFactory) -> Kit:
             csv.writer(file).writerows([("text", "label"), *labelled])
         sentences = ["w1 B-PER\nw2 I-PER\nw3 O\n" for _ in range(rows)]
         (root / "tags" / f"{split}.txt").write_text("\n".join(sentences), encoding="utf-8")
-    kit = Kit(
-        **{name: root / name for name in ("corpus", "tokenizer", "model", "run", "prepared", "texts", "tags")}
-    )
+    kit = Kit(**{name: root / name for name in ("corpus", "tokenizer", "model", "run", "prepared", "texts", "tags")})
     sound = ("--train_file", kit.corpus, "--tokenizer_name", kit.tokenizer, "--max_seq_length", 16)
     prepared = run("electra-hf", "prepare", *sound, "--output_dir", kit.prepared, "--num_workers", 1)
     assert prepared.code == 0, prepared.stderr
