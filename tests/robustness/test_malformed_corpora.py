@@ -1,4 +1,4 @@
-"""Text that cannot be read: files that are empty, cut short, in another encoding or in another format than they say."""
+"""Text that cannot be read: files that are empty, cut short, or in another encoding or format than they say."""
 
 import bz2
 import csv

@@ -106,6 +106,7 @@ def read_table(
     """
     if kind == ".parquet":
         return _read_parquet(path, keep)
+    read_head(path, encoding.name)  # says what is wrong with UTF-16 and with what is no text
     if kind in (".jsonl", ".json"):
         return _read_json(path, encoding, keep)
     table = (
