@@ -83,7 +83,7 @@ def build_model(auto_class: AutoClass, model_args: EncoderArguments, config: Pre
     """
     kwargs = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
     try:
-        model = auto_class.from_config(config, dtype=torch.float32, **kwargs)
+        model = auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False, **kwargs)
     except (ValueError, ImportError) as error:
         raise _cannot_load(model_args.model_name_or_path, error) from error
     if config.model_type in _REFERENCE_INITIALIZED:

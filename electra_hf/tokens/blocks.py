@@ -236,6 +236,9 @@ def check_manifest(manifest: dict[str, Any], path: Path) -> None:
         for shard in manifest["shards"]:
             numbers.append(shard["blocks"])
             names.append(shard["name"])
+            lacking = {shards.array_name(kind, shard["name"]) for kind in shards.ARRAYS} - shard["files"].keys()
+            if lacking:
+                raise ValueError(f"{min(lacking)} is not listed")
             for name, file in shard["files"].items():
                 numbers.append(file["bytes"])
                 names += [name, file["sha256"]]

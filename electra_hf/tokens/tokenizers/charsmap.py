@@ -58,7 +58,11 @@ def charsmap_normalizers(blob: bytes) -> tuple[Normalizer, ...]:
         release.append(Replace(_IOTA, _IOTA_BELOW))
         marks = f"[{_IOTA}{marks[1:]}"
         spanning = spanning - ending | {text[:-1] + _IOTA for text in ending}
-    apart = [Replace(Regex(f"(?<=[^{_JOIN}])(?={marks})"), _KEEP_APART), Precompiled(blob)]
+    try:
+        precompiled = Precompiled(blob)
+    except Exception as error:  # tokenizers has no other
+        raise TokenizerError(f"the character rules of the model are damaged ({error}): copy it again") from error
+    apart = [Replace(Regex(f"(?<=[^{_JOIN}])(?={marks})"), _KEEP_APART), precompiled]
     if not spanning:
         return (*apart, Replace(_KEEP_APART, ""))
     return (

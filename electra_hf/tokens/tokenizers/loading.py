@@ -149,9 +149,15 @@ def _tokens_in_folder(path: Path) -> int | None:
             content = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
         except ValueError:
             return None
-        vocabulary = content["model"]["vocab"]  # {token: id}, or [[token, score], ...] for Unigram
-        tokens = set(vocabulary) if isinstance(vocabulary, dict) else {entry[0] for entry in vocabulary}
-        return len(tokens | {added["content"] for added in content["added_tokens"]})
+        try:
+            vocabulary = content["model"]["vocab"]  # {token: id}, or [[token, score], ...] for Unigram
+            tokens = set(vocabulary) if isinstance(vocabulary, dict) else {entry[0] for entry in vocabulary}
+            return len(tokens | {added["content"] for added in content["added_tokens"]})
+        except (LookupError, TypeError) as error:
+            raise TokenizerError(
+                f"{path / 'tokenizer.json'}: its tokens cannot be counted ({type(error).__name__}: {error}): it is "
+                "damaged; save or copy it again"
+            ) from error
     if (path / "vocab.txt").is_file():
         return len(_read_lines(path / "vocab.txt"))
     return None
