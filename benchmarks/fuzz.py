@@ -122,7 +122,7 @@ def mutate(rng: random.Random, samples: tuple[bytes, ...]) -> bytes:
             case 4:
                 other = rng.choice(samples)
                 data[at:end] = other[rng.randrange(len(other) + 1) :][: end - at]
-            case _:
+            case _ if rng.random() < 0.3:
                 del data[at:]
     return bytes(data)
 
@@ -224,7 +224,7 @@ def targets(folder: Path) -> dict[str, Target]:
         "題\n\n-----------------------\n【テキスト中に現れる記号について】\n"
         "-----------------------\n丹塗《にぬり》の※［＃「てへん＋丑」、第4水準2-12-93］\n\n底本：「青空文庫」\n"
     )
-    conll = b"-DOCSTART- O\n\nw1 B-PER\nw2 I-PER\n\n# c\nw3\tO\nw4\tO\n\n"
+    conll = b"-DOCSTART- O\n\nw1 B-PER\nw2 I-PER\n\n# c\nw3 O\nw4 O\n\n"
     conllu = b"# t\n1\tw\tw\tNOUN\t_\t_\t0\troot\t_\tSpaceAfter=No\n1-2\tx\t_\t_\t_\t_\t_\t_\t_\t_\n\n"
     klue = "## a\t<강:LC>은\n강\tB-LC\n은\tO\n\n## b\tx\nx\tO\n".encode()
     naver = "강은 길다\tLOC_B -\n물\t-\n".encode()

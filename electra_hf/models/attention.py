@@ -35,7 +35,11 @@ from transformers import PreTrainedModel
 from transformers.integrations.hub_kernels import is_kernel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.electra.modeling_electra import eager_attention_forward
-from transformers.utils import is_flash_attn_2_available, is_flash_attn_3_available, is_flash_attn_4_available
+from transformers.utils.import_utils import (
+    is_flash_attn_2_available,
+    is_flash_attn_3_available,
+    is_flash_attn_4_available,
+)
 
 from electra_hf.errors import UsageError
 
