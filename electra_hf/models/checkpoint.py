@@ -204,7 +204,7 @@ def _load_half(cls: type, name: str, **kwargs: Any) -> Any:
         model, info = cls.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
     except LOADING_ERRORS as error:
         hint = ""
-        if "subfolder" in kwargs and isinstance(error, OSError):
+        if "subfolder" in kwargs:
             hint = (
                 " If the generator is elsewhere (google/electra-small-generator, say), give --generator_name_or_path."
             )

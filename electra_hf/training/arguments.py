@@ -155,7 +155,7 @@ class DataArguments(BlockArguments, SourceArguments):
         super().__post_init__()
         sizes = ("max_train_samples", "max_eval_samples", "preprocessing_num_workers", "shuffle_buffer_size")
         shares = ("mlm_probability", "mask_replace_prob", "random_replace_prob")
-        check_ranges(self, {name: Range(1) for name in sizes} | {name: _SHARE for name in shares})
+        check_ranges(self, {name: Range(1) for name in sizes} | dict.fromkeys(shares, _SHARE))
         if not self.mlm_probability:
             raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
         if self.mask_replace_prob + self.random_replace_prob > 1:

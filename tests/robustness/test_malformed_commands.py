@@ -36,7 +36,7 @@ PRETRAINING: Cases = {
     "no such tracker": (options("--report_to", "paper"), 2, ("--report_to paper",)),
     "no such debugging": (options("--debug", "everything"), 2, ("--debug", "everything")),
     "no JSON": (options("--lr_scheduler_kwargs", "{power"), 2, ("--lr_scheduler_kwargs", "{power")),
-    "no such file of accelerate": (options("--accelerator_config", "no.json"), 2, ("--accelerator_config", "no.json")),
+    "no such file of accelerate": (options("--accelerator_config", "no.json"), 2, ("no.json", "No such file")),
     "no such DeepSpeed file": (options("--deepspeed", "nowhere.json"), 2, ("deepspeed", "required")),
     "rate below 0": (options("--learning_rate", -1), 2, ("--learning_rate -1.0", "0 or more")),
     "rate nan": (options("--learning_rate", "nan"), 2, ("--learning_rate nan",)),
