@@ -143,7 +143,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def attempt(target: Target, data: bytes, seconds: float = 20) -> str:
+def attempt(target: Target, data: bytes, seconds: float = 60) -> str:
     """Give a reader some bytes.
 
     Returns:
@@ -297,7 +297,7 @@ def targets(folder: Path) -> dict[str, Target]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--minutes", type=float, default=5)
-    parser.add_argument("--seconds", type=float, default=20, help="time limit of an input")
+    parser.add_argument("--seconds", type=float, default=60, help="time limit of an input")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", help="names of readers")
     parser.add_argument("--output_dir", type=Path, default=Path("fuzz"), help="for inputs that are findings")
