@@ -54,6 +54,7 @@ from electra_hf.training.setup import (
     open_tokenizer,
     start_logging,
 )
+from electra_hf.training.warmups import warmup_plan
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
 STREAMED_VALIDATION_DOCUMENTS = 1_000
@@ -78,6 +79,17 @@ def main() -> None:
     parser = ConfigArgumentParser(ARGUMENTS, description=__doc__)
     model_args, data_args, args, search_args = parser.parse()
     start_logging(args)
+    # Starts that do not fit are better refused now than when the corpus has been read.
+    warmup_plan(args, data_args.max_seq_length, 1)
+    if (
+        args.do_eval
+        and data_args.is_given()
+        and not (data_args.validation_file or data_args.validation_split_percentage)
+    ):
+        raise UsageError(
+            "--do_eval and --eval_strategy need text to evaluate on: give --validation_split_percentage above 0, or "
+            "--validation_file"
+        )
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:

@@ -2,13 +2,25 @@
 
 Each message names the thing (file, line, option), says what was found, and ends with the way out. The scripts print it
 without a traceback and leave with `exit_code`: 1 for a failure, 2 for wrong usage, 75 for a run that was stopped and
-saved (docs/design.md, decision 12).
+saved (docs/design.md, decision 12). `--debug` without a value, or ELECTRA_HF_DEBUG=1, shows the traceback too; that of
+an error that nobody foresaw is always kept in a file.
 """
 
 import errno
+import os
+import re
 import sys
-from collections.abc import Callable
+import tempfile
+import traceback
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+DEBUG_OPTION = "--debug"
+DEBUG_VARIABLE = "ELECTRA_HF_DEBUG"
+DEBUG_HELP = "show the traceback of an error."
+# What a shell reports for a process that SIGINT has ended.
+INTERRUPTED_AT_ONCE = 130
+_PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
 
 
 class ElectraHfError(Exception):
@@ -70,24 +82,105 @@ def explain_os_error(error: OSError, what: str | Path) -> str:
     return f"{what}: {hint}" if hint else f"{what}: {error.strerror or error}"
 
 
-def run_script(main: Callable[[], int | None]) -> None:
-    """Run a script's `main` and leave with its exit code; user errors are printed without a traceback."""
+def without_password(text: str) -> str:
+    """A text that may be shown: the password of a URL in it is covered.
+
+    >>> without_password("postgresql://me:secret@host/studies")
+    'postgresql://me:***@host/studies'
+    """
+    return _PASSWORD_IN_URL.sub(r"\1:***@", text)
+
+
+def without_secrets(text: str) -> str:
+    """A text that may be shown: passwords of URLs in it are covered, and the access token of the Hub."""
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
+        if token := os.environ.get(name):
+            text = text.replace(token, "***")
+    return without_password(text)
+
+
+def asks_for_traceback(arguments: Sequence[str]) -> bool:
+    """Whether --debug stands among the arguments without a value: with one it is an option of TrainingArguments.
+
+    >>> asks_for_traceback(["--debug", "--max_steps", "1"]), asks_for_traceback(["--debug", "underflow_overflow"])
+    (True, False)
+    """
+    return any(
+        word == DEBUG_OPTION and (not after or after.startswith("-"))
+        for word, after in zip(arguments, [*arguments[1:], ""], strict=False)
+    )
+
+
+def run_script(main: Callable[[], int | None], *, debug: bool | None = None) -> None:
+    """Run a script's `main` and leave with its exit code; errors are told in a sentence.
+
+    Args:
+        main: Returns the exit code, or None for 0.
+        debug: Show the traceback of an error, too; default: as the process was asked to.
+    """
+    if debug is None:
+        debug = asks_for_traceback(sys.argv[1:])
     try:
         sys.exit(main())
+    except KeyboardInterrupt:
+        _leave("interrupted", INTERRUPTED_AT_ONCE, debug)
     except ElectraHfError as error:
-        kind = "" if isinstance(error, Interrupted) else "error: "
-        sys.stderr.write(f"{kind}{_own_words(error)}\n")
-        sys.exit(error.exit_code)
-    except OSError as error:
-        if not is_storage_error(error):
-            raise
-        sys.stderr.write(f"error: {explain_os_error(error, error.filename or 'writing a file')}\n")
-        sys.exit(1)
+        _leave(_own_words(error), error.exit_code, debug, kind="" if isinstance(error, Interrupted) else "error: ")
+    except Exception as error:
+        if isinstance(error, OSError) and is_storage_error(error):
+            _leave(explain_os_error(error, error.filename or "writing a file"), 1, debug)
+        if _is_out_of_memory(error):
+            _leave(
+                f"memory ran out ({_first_line(error)}): lower --per_device_train_batch_size and raise "
+                "--gradient_accumulation_steps as much, or take shorter rows or a smaller model",
+                1,
+                debug,
+            )
+        _leave(_unforeseen(error), 1, debug)
 
 
-def _own_words(error: ElectraHfError) -> str:
+def _leave(message: str, code: int, debug: bool, kind: str = "error: ") -> None:
+    if debug or os.environ.get(DEBUG_VARIABLE, "0") not in ("", "0"):
+        sys.stderr.write(without_secrets(traceback.format_exc()))
+    sys.stderr.write(f"{kind}{without_secrets(message)}\n")
+    sys.exit(code)
+
+
+def _unforeseen(error: Exception) -> str:
+    """What is said of a bug; its traceback goes to a file, since nobody can ask for it when days have passed."""
+    kept = f"show the traceback with {DEBUG_OPTION}"
+    try:
+        number, name = tempfile.mkstemp(prefix="electra-hf-traceback-", suffix=".txt")
+        with open(number, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(without_secrets(traceback.format_exc()))
+        kept = f"the traceback is in {name}"
+    except OSError:
+        sys.stderr.write(without_secrets(traceback.format_exc()))
+    words = _first_line(error)
+    return (
+        f"{type(error).__name__}{f': {words}' if words else ''}: this is a bug, or an input that was not foreseen; "
+        f"{kept}: please report it with the command"
+    )
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    # torch's own error of a GPU has no base but RuntimeError, and that of a CPU has no class.
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or "can't allocate memory" in str(error)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    return next((line.strip().rstrip(".") for line in _own_words(error).splitlines() if line.strip()), "")
+
+
+def _own_words(error: Exception) -> str:
     """The message, without the traceback that a data loader puts in front of an error of its workers."""
     message = str(error)
     if not message.startswith("Caught "):
         return message
-    return message.rpartition(f"{type(error).__module__}.{type(error).__qualname__}: ")[2].strip()
+    kind = type(error)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    return message.rpartition(f"{name}: ")[2].strip()

@@ -8,10 +8,9 @@ import argparse
 import dataclasses
 import difflib
 import json
-import re
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -19,11 +18,17 @@ from typing import Any
 import yaml
 from transformers import HfArgumentParser
 
-from electra_hf.errors import UsageError, explain_os_error
+from electra_hf.errors import (
+    DEBUG_HELP,
+    UsageError,
+    explain_os_error,
+    without_password,
+)
 
 CONFIG_OPTION = "--config"
 _SECRETS = ("hub_token", "password", "api_key")
-_PASSWORD_IN_URL = re.compile(r"(://[^/@:\s]*):[^/@\s]+@")
+# PyYAML lets through what Python says to a value that only looks like a date or a number, or has the wrong tag.
+_YAML_ERRORS = (yaml.YAMLError, ValueError, TypeError, KeyError, IndexError, AttributeError)
 
 
 class ConfigArgumentParser(HfArgumentParser):
@@ -40,6 +45,11 @@ class ConfigArgumentParser(HfArgumentParser):
     def __init__(self, dataclass_types: Sequence[Any], **kwargs: Any):
         super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
         self.add_argument(CONFIG_OPTION, metavar="FILE.yaml", help="Options from a file; the command line wins.")
+        for action in self._actions:
+            if action.dest == "debug":
+                # TrainingArguments has it, with a value. Without one it is for `run_script`.
+                action.nargs, action.const = "?", action.default
+                action.help = f"Without a value: {DEBUG_HELP} With one: {action.help}"
         self.settings: dict[str, Any] = {}
         self.command = ""
 
@@ -72,7 +82,7 @@ class ConfigArgumentParser(HfArgumentParser):
         self.settings = {
             name: _for_files(value)
             for name, value in values.items()
-            if value != defaults[name] and not any(secret in name for secret in _SECRETS)
+            if value != defaults[name] and not _is_secret(name)
         }
         outputs = []
         for dataclass_type in self.dataclass_types:
@@ -80,8 +90,13 @@ class ConfigArgumentParser(HfArgumentParser):
             inputs = {name: values.pop(name) for name in list(values) if name in names}
             try:
                 outputs.append(dataclass_type(**inputs))
+            except json.JSONDecodeError as error:
+                option = next((name for name, value in inputs.items() if value == error.doc), "an option")
+                raise UsageError(f"--{option} {error.doc!r} is not valid JSON: {error}") from error
             except (ValueError, TypeError, ImportError) as error:
                 raise UsageError(str(error)) from error
+            except OSError as error:
+                raise UsageError(explain_os_error(error, error.filename or "a file of the options")) from error
         return tuple(outputs)
 
     def write_settings(self, path: Path) -> None:
@@ -106,6 +121,8 @@ class ConfigArgumentParser(HfArgumentParser):
         options = self._options()
         for key, value in settings.items():
             if key not in options:
+                # YAML has keys of any kind.
+                key = str(key)
                 raise UsageError(f"{path}: unknown key '{key}'{_nearest(key, options)}")
             if value is None:
                 continue
@@ -113,16 +130,19 @@ class ConfigArgumentParser(HfArgumentParser):
             try:
                 converted = self._convert(options[key], value)
             except (argparse.ArgumentTypeError, argparse.ArgumentError, ValueError, TypeError) as error:
-                raise UsageError(f"{path}: {key}: cannot use {value!r}: {error}") from error
+                found = "***" if _is_secret(key) else repr(value)
+                raise UsageError(f"{path}: {key}: cannot use {found}: {error}") from error
             self.set_defaults(**{key: converted})
 
     def _convert(self, action: argparse.Action, value: Any) -> Any:
         if isinstance(value, dict):
             if action.dest.endswith("_overrides"):
                 return ",".join(f"{name}={item}" for name, item in value.items())
-            return json.dumps(value)
+            return self._get_value(action, json.dumps(value))
         if action.nargs == "+":
             items = value if isinstance(value, list) else [value]
+            if any(isinstance(item, list | dict) for item in items):
+                raise ValueError("a list of plain values is expected")
             return [self._get_value(action, str(item)) for item in items]
         if isinstance(value, list):
             raise ValueError("one value is expected, not a list")
@@ -142,19 +162,14 @@ def _without_secrets(argv: list[str]) -> list[str]:
     secret = False
     for argument in argv:
         if argument.startswith("--"):
-            secret = any(word in argument.replace("-", "_") for word in _SECRETS)
+            secret = _is_secret(argument)
         if not secret:
             kept.append(without_password(argument))
     return kept
 
 
-def without_password(text: str) -> str:
-    """A text that may be shown: the password of a URL in it is covered.
-
-    >>> without_password("postgresql://me:secret@host/studies")
-    'postgresql://me:***@host/studies'
-    """
-    return _PASSWORD_IN_URL.sub(r"\1:***@", text)
+def _is_secret(option: str) -> bool:
+    return any(word in option.replace("-", "_") for word in _SECRETS)
 
 
 def _for_files(value: Any) -> Any:
@@ -166,13 +181,13 @@ def _for_files(value: Any) -> Any:
 
 
 def _find_config(argv: list[str]) -> str | None:
-    for position, argument in enumerate(argv):
-        if argument == CONFIG_OPTION:
-            if position + 1 == len(argv):
+    for argument, after in zip(argv, [*argv[1:], ""], strict=False):
+        name, equals, value = argument.partition("=")
+        if name == CONFIG_OPTION:
+            file = value if equals else after
+            if not file:
                 raise UsageError("--config needs a file, such as configs/pretraining/electra-small.yaml")
-            return argv[position + 1]
-        if argument.startswith(CONFIG_OPTION + "="):
-            return argument.split("=", 1)[1]
+            return file
     return None
 
 
@@ -190,7 +205,7 @@ def read_config(path: Path) -> dict[str, Any]:
     """A YAML (or JSON) file of options as a flat dictionary.
 
     Raises:
-        UsageError: If the file is missing, is no YAML, holds a key twice or is not a map.
+        UsageError: If the file is missing, is no YAML, holds a key twice, is empty or is not a map.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -199,8 +214,12 @@ def read_config(path: Path) -> dict[str, Any]:
         raise UsageError(f"cannot read the configuration {reason}") from error
     try:
         settings = yaml.load(text, Loader=_UniqueKeyLoader)
-    except yaml.YAMLError as error:
+    except RecursionError as error:
+        raise UsageError(f"{path} is not valid YAML: it is nested too deeply for a list of options") from error
+    except _YAML_ERRORS as error:
         raise UsageError(f"{path} is not valid YAML: {error}") from error
+    if settings is None:
+        raise UsageError(f"{path} is empty; options are expected, one `name: value` a line")
     if not isinstance(settings, dict):
         raise UsageError(f"{path} holds a {type(settings).__name__}; options are expected, one `name: value` a line")
     return settings
@@ -212,7 +231,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
         seen = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=deep)
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, Hashable):
+                raise yaml.constructor.ConstructorError(None, None, "a key is no plain value", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(None, None, f"'{key}' is given twice", key_node.start_mark)
             seen.add(key)

@@ -127,3 +127,9 @@ def test_the_command_line_is_kept_for_the_records_without_secrets(monkeypatch):
     assert parser.command == "python run_pretraining.py --train_file 'a b.txt' --output_dir out"
     parser.parse(["--hub-token=hf_secret", "--output_dir", "out"])
     assert parser.command == "python run_pretraining.py --output_dir out"
+
+
+def test_debug_takes_a_value_of_the_trainer_or_none(parse):
+    assert parse(None, "--debug")[2].debug == []
+    assert parse(None, "--debug", "--seed", "3")[2].seed == 3
+    assert [option.value for option in parse(None, "--debug", "underflow_overflow")[2].debug] == ["underflow_overflow"]

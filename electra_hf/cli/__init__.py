@@ -12,7 +12,7 @@ from importlib import import_module
 
 from electra_hf import __version__
 from electra_hf.cli import compare, runs
-from electra_hf.errors import run_script
+from electra_hf.errors import DEBUG_HELP, DEBUG_OPTION, run_script
 
 # These take the options of run_pretraining.py, --config among them, and parse them by themselves in their module here.
 _COMMANDS_OF_OPTIONS = {
@@ -23,7 +23,10 @@ _COMMANDS_OF_OPTIONS = {
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command and leave with its exit code."""
-    run_script(lambda: run(sys.argv[1:] if arguments is None else arguments))
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    # Of every command, and anywhere.
+    kept = [argument for argument in given if argument != DEBUG_OPTION]
+    run_script(lambda: run(kept), debug=len(kept) < len(given))
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -43,6 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         prog="electra-hf", description="Make tokenizers and blocks for ELECTRA, and look at runs and models."
     )
     parser.add_argument("--version", action="version", version=f"electra_hf {__version__}")
+    parser.add_argument(DEBUG_OPTION, action="store_true", help=DEBUG_HELP)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, purpose in _COMMANDS_OF_OPTIONS.items():
         commands.add_parser(name, help=purpose, add_help=False)

@@ -16,6 +16,7 @@ from electra_hf.corpora.remote import as_path, is_remote
 from electra_hf.corpora.workers import available_cores
 from electra_hf.errors import PreparationError, UsageError
 from electra_hf.parser import ConfigArgumentParser
+from electra_hf.ranges import Range, check_ranges
 from electra_hf.sharing.corpus_statistics import corpus_table, plot_document_lengths
 from electra_hf.sharing.samples import write_samples
 from electra_hf.tokens.arguments import BlockArguments
@@ -96,8 +97,8 @@ def run(arguments: Sequence[str]) -> None:
         (SourceArguments, BlockArguments, PrepareArguments), prog="electra-hf prepare", description=__doc__
     )
     source, packing, options = parser.parse(arguments)
-    if options.num_inspected < 1:
-        raise UsageError(f"--num_inspected {options.num_inspected}: give 1 or more")
+    sizes = ("num_workers", "num_inspected", "num_tasks", "cpus_per_task", "mem_per_cpu_gb")
+    check_ranges(options, dict.fromkeys(sizes, Range(1)))
     only_look = options.inspect and not source.is_given()
     try:
         if not only_look and prepare_corpus(source, packing, options):

@@ -94,5 +94,8 @@ def _vocab_size(folder: Path) -> int | None:
     """From the model's configuration if the run has got that far: it only labels one line of the picture."""
     for file in [folder / "config.json", *sorted(folder.glob("checkpoint-*/config.json"))]:
         if file.is_file():
-            return json.loads(file.read_text(encoding="utf-8")).get("vocab_size")
+            try:
+                return json.loads(file.read_text(encoding="utf-8")).get("vocab_size")
+            except (ValueError, AttributeError) as error:
+                raise CheckpointError(f"{file}: not a model's configuration ({error}). Save it again") from error
     return None

@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase
 from electra_hf.corpora.arguments import SourceArguments, open_source
 from electra_hf.errors import TokenizerError, UsageError, explain_os_error
 from electra_hf.parser import ConfigArgumentParser
+from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.tokenizers import check_tokenizer, inspect_tokenizer, load_tokenizer, train_tokenizer
 from electra_hf.tokens.tokenizers.inspection import SAMPLE_CHARACTERS as INSPECTED_CHARACTERS
 from electra_hf.tokens.tokenizers.inspection import TokenizerStatistics
@@ -144,6 +145,8 @@ def train(arguments: Sequence[str], console: Console) -> None:
         description=train.__doc__,
     )
     source, options, output = parser.parse(arguments)
+    sizes = dict.fromkeys(("vocab_size", "limit_alphabet", "pad_to_multiple_of"), Range(1))
+    check_ranges(options, {**sizes, "sample_characters": Range(0), "character_coverage": Range(0, 1, without="low")})
     folder = _check_output(output)
     corpus = open_source(source, options.seed, options.cache_dir)
     looked_at: list[str] = []

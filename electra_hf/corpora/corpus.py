@@ -303,7 +303,9 @@ def hold_out(corpus: Corpus, percentage: float, seed: int = 0) -> tuple[Corpus, 
         UsageError: The percentage is not between 0 and 100.
     """
     if not 0 < percentage < 100:
-        raise UsageError(f"cannot hold out {percentage:g} % of a corpus: give a percentage above 0 and below 100")
+        raise UsageError(
+            f"cannot hold out {percentage:g} % of a corpus: give --validation_split_percentage above 0 and below 100"
+        )
     if isinstance(corpus, Interleaved):
         sides = [hold_out(part, percentage, seed) for part in corpus.corpora]
         return corpus.with_corpora([train for train, _ in sides]), corpus.with_corpora([held for _, held in sides])

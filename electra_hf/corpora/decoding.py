@@ -31,9 +31,14 @@ COMPRESSIONS = (".gz", ".bz2", ".xz", ".zst")
 ENCODING_ERRORS = ("strict", "replace", "ignore", "backslashreplace")
 LONG_LINE_CHARACTERS = 10_000_000
 MAX_RECORD_CHARACTERS = 2**28
+# Text shrinks to a third or a tenth, a file of one line over and over to a hundredth.
+MAX_EXPANSION = 500
+EXPANSION_FREE_BYTES = 2**28
 
 _HEAD_BYTES = 2**16
 _READ_BYTES = 2**16
+# All that these bytes expand to is in memory at once: at most 128 KiB of four bytes.
+_ZSTANDARD_BYTES = 2**12
 # Encodings that text without a declared one is often in, each with the encoding of its everyday characters.
 _LIKELY_ENCODINGS = {
     "cp949": "iso2022_kr",
@@ -250,7 +255,7 @@ def _rarity(data: bytes, encoding: str) -> int | None:
     except UnicodeDecodeError:
         return None
     everyday = _LIKELY_ENCODINGS[encoding]
-    rare = len(text) - len(text.encode(everyday, "ignore").decode(everyday))
+    rare = len(text) - len(text.encode(everyday, "ignore").decode(everyday, "ignore"))
     # Chinese characters are everyday ones in Chinese and Japanese, not in Korean.
     return rare + (sum("\u4e00" <= character <= "\u9fff" for character in text) if encoding == "cp949" else 0)
 
@@ -258,7 +263,7 @@ def _rarity(data: bytes, encoding: str) -> int | None:
 @contextmanager
 def _open_bytes(path: Path) -> Iterator[BinaryIO]:
     with _open_raw(path) as raw, _decompressed(path, raw) as stream:
-        yield stream
+        yield stream if stream is raw else io.BufferedReader(_Expansion(stream, raw, path), _READ_BYTES)
 
 
 def _open_raw(path: Path) -> BinaryIO:
@@ -276,6 +281,31 @@ def _decompressed(path: Path, raw: BinaryIO) -> Any:
         case ".zst":
             return io.BufferedReader(_ZstandardFile(raw), _READ_BYTES)
     return raw
+
+
+class _Expansion(io.RawIOBase):
+    """What comes out of a compressed file, as long as it is in some proportion to what goes in.
+
+    A few kilobytes can hold gigabytes of one character, on which a run would spend its time, its disk or its memory.
+    """
+
+    def __init__(self, stream: Any, raw: BinaryIO, path: Path) -> None:
+        self._stream, self._raw, self._path = stream, raw, path
+        self._bytes = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: "WriteableBuffer", /) -> int:
+        count = self._stream.readinto(buffer)
+        self._bytes += count
+        # Where the file itself is read to is ahead of what has come out by a buffer at most.
+        if self._bytes > EXPANSION_FREE_BYTES and self._bytes > MAX_EXPANSION * self._raw.tell():
+            raise CorpusError(
+                f"{self._path}: {self._raw.tell():,} bytes of it expand to more than {self._bytes:,}, over "
+                f"{MAX_EXPANSION} times as many, as no text does: leave it out, or decompress it if it is meant so"
+            )
+        return count
 
 
 class _ZstandardFile(io.RawIOBase):
@@ -297,7 +327,7 @@ class _ZstandardFile(io.RawIOBase):
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         view = memoryview(buffer)
         while not self._ready:
-            data = self._compressed or self._source.read(_READ_BYTES)
+            data = self._compressed or self._source.read(_ZSTANDARD_BYTES)
             if not data:
                 if self._inside_frame:
                     raise EOFError("it ends in the middle of a frame")

@@ -134,6 +134,9 @@ class RemoteReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
+    def tell(self) -> int:
+        return self._position
+
     def readinto(self, buffer: "WriteableBuffer", /) -> int:
         view = memoryview(buffer)
         data = self._read(len(view))

@@ -70,7 +70,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
         if not is_absence(error):
             raise
         return None
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return content if isinstance(content, dict) else None
 

@@ -192,11 +192,11 @@ class FinetuningArguments(ElectraTrainingArguments):
     def for_seed(self, seed: int, output_dir: str | Path | None = None) -> Self:
         """A copy for a run with another seed; the order of the data follows it, unless --data_seed was given.
 
-        Its Trainer uploads nothing, and what it saves holds no token: the task is uploaded when all seeds are done.
+        Its Trainer uploads nothing: the task is uploaded when all seeds are done.
         """
         data_seed = self.data_seed if self._data_seed_given else seed
         folder = self.output_dir if output_dir is None else str(output_dir)
-        return self.changed(seed=seed, data_seed=data_seed, output_dir=folder, push_to_hub=False, hub_token=None)
+        return self.changed(seed=seed, data_seed=data_seed, output_dir=folder, push_to_hub=False)
 
     def with_metric_for_best(self, metric: str, *, greater_is_better: bool) -> Self:
         """A copy that selects checkpoints (--load_best_model_at_end) by this metric, unless one was given."""

@@ -5,14 +5,13 @@ head is an error.
 """
 
 import logging
-import pickle
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from huggingface_hub.errors import StrictDataclassError
 from torch import nn
 from transformers import (
     AutoConfig,
@@ -24,6 +23,9 @@ from transformers import (
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.finetuning.arguments import EncoderArguments
+from electra_hf.models.attention import check_attention_name
+from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
+from electra_hf.models.configuration import impossible_size
 from electra_hf.models.initialization import initialize_as_reference
 
 AutoClass = type[AutoModelForSequenceClassification] | type[AutoModelForTokenClassification]
@@ -36,9 +38,6 @@ _OTHER_HEADS = re.compile(
 )
 # What google drew from a truncated normal; other architectures are drawn as transformers draws them.
 _REFERENCE_INITIALIZED = ("electra", "convbert", "bert")
-LOADING_ERRORS = (
-    OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError, pickle.UnpicklingError, EOFError
-)  # fmt: skip
 
 
 def load_config(model_args: EncoderArguments) -> PreTrainedConfig:
@@ -49,16 +48,21 @@ def load_config(model_args: EncoderArguments) -> PreTrainedConfig:
         UsageError: If an override is not a field of it, or of another type.
     """
     name = model_args.model_name_or_path
+    check_attention_name(model_args.attn_implementation)
     try:
         config = AutoConfig.from_pretrained(
             name, cache_dir=model_args.cache_dir, revision=model_args.model_revision, trust_remote_code=False
         )
     except LOADING_ERRORS as error:
         raise _cannot_load(name, error) from error
+    if problem := impossible_size(config):
+        raise _cannot_load(name, ValueError(f"its {problem}"))
     if model_args.config_overrides is not None:
         try:
             config.update_from_string(model_args.config_overrides)
-        except ValueError as error:
+            if problem := impossible_size(config):
+                raise ValueError(problem)
+        except (ValueError, StrictDataclassError) as error:
             raise UsageError(
                 f"--config_overrides {model_args.config_overrides!r}: {error}; give fields of {name}'s config.json "
                 "with commas, such as hidden_dropout_prob=0.1,attention_probs_dropout_prob=0.1"
@@ -79,7 +83,7 @@ def build_model(auto_class: AutoClass, model_args: EncoderArguments, config: Pre
     """
     kwargs = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
     try:
-        model = auto_class.from_config(config, dtype=torch.float32, **kwargs)
+        model = auto_class.from_config(config, dtype=torch.float32, trust_remote_code=False, **kwargs)
     except (ValueError, ImportError) as error:
         raise _cannot_load(model_args.model_name_or_path, error) from error
     if config.model_type in _REFERENCE_INITIALIZED:
@@ -189,6 +193,4 @@ def _cannot_load(name: str, error: BaseException) -> CheckpointError:
             "give a folder with config.json and model.safetensors, or a name on the Hub (check the spelling and the "
             "network, or download it first with `hf download`)"
         )
-    lines = str(error).strip().splitlines()
-    reason = lines[0].rstrip(".") if lines else type(error).__name__
-    return CheckpointError(f"cannot load the model {name}: {reason}; {hint}")
+    return CheckpointError(f"cannot load the model {name}: {loading_problem(error)}; {hint}")

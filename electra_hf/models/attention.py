@@ -32,8 +32,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from transformers import PreTrainedModel
+from transformers.integrations.hub_kernels import is_kernel
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.electra.modeling_electra import eager_attention_forward
+from transformers.utils.import_utils import (
+    is_flash_attn_2_available,
+    is_flash_attn_3_available,
+    is_flash_attn_4_available,
+)
+
+from electra_hf.errors import UsageError
 
 EAGER, SDPA = "eager", "sdpa"
 KERNELS = {
@@ -44,11 +52,45 @@ KERNELS = {
 }
 CANDIDATES = (*KERNELS, EAGER)
 
+_FLASH_ATTENTION_PACKAGES = {
+    "flash_attention_2": is_flash_attn_2_available,
+    "flash_attention_3": is_flash_attn_3_available,
+    "flash_attention_4": is_flash_attn_4_available,
+}
+
 _WARM_UP_CALLS = 3
 _ROUNDS = 5
 _CALLS_PER_ROUND = 10
 # About 5 ms: the host launches the calls of a round meanwhile, so that the device's own time is measured.
 _HEAD_START_CYCLES = 10_000_000
+
+
+def check_attention_name(implementation: str | None) -> None:
+    """Refuse an attention that transformers does not know, or in whose place it would download a binary kernel.
+
+    Where a package of flash attention is missing and `kernels` is there, transformers takes a kernel of the Hub
+    instead (modeling_utils.py). Who wants that one can name its repository.
+
+    Args:
+        implementation: What `from_pretrained` is to get as `attn_implementation`; None for its default.
+
+    Raises:
+        UsageError: If there is no such attention, or its package is missing.
+    """
+    if implementation is None or is_kernel(implementation):
+        return
+    if implementation not in (EAGER, *ALL_ATTENTION_FUNCTIONS.valid_keys()):
+        raise UsageError(
+            f"--attn_implementation {implementation}: there is no such attention; choose sdpa, eager, "
+            "flex_attention or flash_attention_2"
+        )
+    is_available = _FLASH_ATTENTION_PACKAGES.get(implementation)
+    if is_available is not None and not is_available():
+        raise UsageError(
+            f"--attn_implementation {implementation} needs its package (flash-attn) and a GPU, and one of them is "
+            "missing: use sdpa, which has flash attention too, or name a kernel of the Hub that may be downloaded "
+            "and run, such as kernels-community/flash-attn2"
+        )
 
 
 @dataclass(frozen=True)

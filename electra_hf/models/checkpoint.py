@@ -11,19 +11,23 @@ Each half holds its own copy of the shared embeddings, so that both load alone.
 
 import json
 import os
+import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from huggingface_hub import HfApi
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
-from transformers import ElectraForMaskedLM, ElectraForPreTraining
+from transformers import AutoConfig, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
-from electra_hf.models.configuration import OBJECTIVE_FIELDS, ReplacedTokenDetectionConfig
+from electra_hf.models.attention import check_attention_name
+from electra_hf.models.configuration import OBJECTIVE_FIELDS, ReplacedTokenDetectionConfig, impossible_size
 
 if TYPE_CHECKING:
     from electra_hf.models.replaced_token_detection import ElectraForReplacedTokenDetection
@@ -31,6 +35,13 @@ if TYPE_CHECKING:
 RTD_CONFIG_NAME = "rtd_config.json"
 GENERATOR_FOLDER = "generator"
 _HUB_KWARGS = ("revision", "cache_dir", "token", "force_download", "local_files_only")
+_SOURCE_KWARGS = (*_HUB_KWARGS, "subfolder")
+# What transformers, safetensors and torch raise for files that are not there, damaged or of something else.
+LOADING_ERRORS = (
+    OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RuntimeError, ImportError, EOFError,
+    pickle.UnpicklingError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
+_LONGEST_PROBLEM = 400
 _PUSH_KWARGS = ("repo_id", "commit_message", "private", "token", "revision")
 
 
@@ -160,26 +171,44 @@ def load_objective(name: str, **hub: Any) -> dict[str, Any]:
     path = cached_file(name, RTD_CONFIG_NAME, _raise_exceptions_for_missing_entries=False, **hub)
     if path is None:
         return {}
-    settings = json.loads(Path(path).read_text(encoding="utf-8"))
+    try:
+        settings = json.loads(Path(path).read_text(encoding="utf-8"))
+        if not isinstance(settings, dict):
+            raise ValueError(f"a {type(settings).__name__} instead of an object")
+    except (OSError, ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: not the settings of an objective ({error}); copy the folder again") from error
     unknown = set(settings) - set(OBJECTIVE_FIELDS)
     if unknown:
         raise CheckpointError(
             f"{path}: unknown settings {', '.join(sorted(unknown))}; was it written by a newer version?"
         )
+    try:
+        ReplacedTokenDetectionConfig(**settings)
+    except (UsageError, StrictDataclassError) as error:
+        raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
     return settings
 
 
 def _load_half(cls: type, name: str, **kwargs: Any) -> Any:
     part = f"{name}/{kwargs['subfolder']}" if "subfolder" in kwargs else name
+    check_attention_name(kwargs.get("attn_implementation"))
     try:
-        model, info = cls.from_pretrained(name, output_loading_info=True, **kwargs)
-    except OSError as error:
+        config = AutoConfig.from_pretrained(
+            name, trust_remote_code=False, **{key: value for key, value in kwargs.items() if key in _SOURCE_KWARGS}
+        )
+        if not isinstance(config, ElectraConfig):
+            raise ValueError(f"it is a {config.model_type} model, and ELECTRA is supported")
+        if problem := impossible_size(config):
+            raise ValueError(problem)
+        # Weights of another shape are found below, and said in words.
+        model, info = cls.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
+    except LOADING_ERRORS as error:
         hint = ""
         if "subfolder" in kwargs:
             hint = (
                 " If the generator is elsewhere (google/electra-small-generator, say), give --generator_name_or_path."
             )
-        raise CheckpointError(f"cannot load {cls.__name__} from {part}: {error}{hint}") from error
+        raise CheckpointError(f"cannot load {cls.__name__} from {part}: {loading_problem(error)}{hint}") from error
     problems = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "mismatched_keys") if info.get(kind)}
     if problems:
         found = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:5])}" for kind, names in problems.items())
@@ -187,6 +216,14 @@ def _load_half(cls: type, name: str, **kwargs: Any) -> Any:
             f"{part} does not hold a whole {cls.__name__} ({found}); training would start from noise"
         )
     return model
+
+
+def loading_problem(error: BaseException) -> str:
+    """What one of `LOADING_ERRORS` says, in one line."""
+    if isinstance(error, pickle.UnpicklingError):
+        # torch's own words advise to run it.
+        return "the weights are a pickle that is damaged or holds more than weights, which could run any code"
+    return " ".join(str(error).split())[:_LONGEST_PROBLEM].rstrip(".") or type(error).__name__
 
 
 def load_weights(model: "ElectraForReplacedTokenDetection", folder: str | os.PathLike) -> None:
@@ -218,6 +255,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
         raise CheckpointError(f"{folder} holds no {SAFE_WEIGHTS_NAME}: it is not a saved checkpoint") from error
     except OSError as error:
         raise CheckpointError(explain_os_error(error, folder)) from error
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise CheckpointError(f"{folder} holds damaged weights ({error}): copy or save it again") from error
 
 
 def disagreeing_embeddings(target: str, source: str) -> CheckpointError:

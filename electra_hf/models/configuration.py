@@ -7,10 +7,12 @@ composite configuration at the root would make `AutoModel` return random weights
 
 import copy
 import logging
+import math
 from typing import Any, cast
 
 from huggingface_hub.dataclasses import strict
 from transformers import ElectraConfig, PreTrainedConfig
+from transformers.activations import ACT2FN
 
 from electra_hf.errors import UsageError
 
@@ -19,6 +21,16 @@ logger = logging.getLogger(__name__)
 EMBEDDING_SHARING = ("all", "word", "none")
 SAMPLERS = ("gumbel", "multinomial")
 INITIALIZATIONS = ("reference", "transformers")
+
+_SIZES = (
+    "vocab_size",
+    "embedding_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "max_position_embeddings",
+)
 
 # What rtd_config.json holds: the settings of the objective, not of either encoder.
 OBJECTIVE_FIELDS = (
@@ -71,24 +83,24 @@ class ReplacedTokenDetectionConfig(PreTrainedConfig):
         if isinstance(self.discriminator_config, dict):
             self.discriminator_config = ElectraConfig(**self.discriminator_config)
         super().__post_init__(**kwargs)
-        if self.generator_config is not None and self.discriminator_config is not None:
-            self._check()
-
-    def _check(self) -> None:
         _check_choice("embedding_sharing", self.embedding_sharing, EMBEDDING_SHARING)
         _check_choice("sampler", self.sampler, SAMPLERS)
         _check_choice("initialization", self.initialization, INITIALIZATIONS)
-        if self.temperature <= 0:
+        if not 0 < self.temperature < math.inf:
             raise UsageError(
                 f"temperature is {self.temperature}; give a number above 0 (1.0 samples from the softmax)"
             )
+        for name in ("generator_weight", "discriminator_weight"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
+        if self.generator_config is not None and self.discriminator_config is not None:
+            self._check_encoders()
+
+    def _check_encoders(self) -> None:
         generator, discriminator = self.encoders
         for name, encoder in (("generator", generator), ("discriminator", discriminator)):
-            if encoder.hidden_size % encoder.num_attention_heads:
-                raise UsageError(
-                    f"the {name}'s hidden_size {encoder.hidden_size} is not a multiple of its "
-                    f"num_attention_heads {encoder.num_attention_heads}; change one of them"
-                )
+            if problem := impossible_size(encoder):
+                raise UsageError(f"the {name}'s {problem}")
         if generator.vocab_size != discriminator.vocab_size:
             raise UsageError(
                 f"the generator has {generator.vocab_size} tokens and the discriminator {discriminator.vocab_size}; "
@@ -119,6 +131,29 @@ class ReplacedTokenDetectionConfig(PreTrainedConfig):
     def objective_settings(self) -> dict[str, Any]:
         """The content of `rtd_config.json`: everything except the two encoders."""
         return {field: getattr(self, field) for field in OBJECTIVE_FIELDS}
+
+
+def impossible_size(config: PreTrainedConfig) -> str | None:
+    """What is wrong with the sizes of an encoder, in words; transformers finds out when it computes, if ever.
+
+    >>> impossible_size(ElectraConfig(hidden_size=30, num_attention_heads=4))
+    'hidden_size 30 is not a multiple of its num_attention_heads 4; change one of them'
+    """
+    for name in _SIZES:
+        size = getattr(config, name, None)
+        if isinstance(size, int) and size < 1:
+            return f"{name} is {size}; give 1 or more"
+    for name in ("hidden_dropout_prob", "attention_probs_dropout_prob"):
+        share = getattr(config, name, None)
+        if isinstance(share, int | float) and not 0 <= share <= 1:
+            return f"{name} is {share}; give a probability from 0 to 1"
+    activation = getattr(config, "hidden_act", None)
+    if isinstance(activation, str) and activation not in ACT2FN:
+        return f"hidden_act is {activation!r}; choose gelu, relu or another activation of transformers"
+    width, heads = getattr(config, "hidden_size", None), getattr(config, "num_attention_heads", None)
+    if isinstance(width, int) and isinstance(heads, int) and width % heads and not hasattr(config, "head_dim"):
+        return f"hidden_size {width} is not a multiple of its num_attention_heads {heads}; change one of them"
+    return None
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

@@ -12,6 +12,7 @@ from transformers import PreTrainedConfig
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError
+from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
 
 CRF_NAME = "crf.safetensors"
 # In config.json: the tag scheme whose rules decoding keeps.
@@ -83,8 +84,8 @@ def load_plain(loader: Any, name: str, *args: Any, **kwargs: Any) -> tuple[Any, 
         plain, info = loader.from_pretrained(
             name, *args, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs
         )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise CheckpointError(f"cannot load a token classifier from {name}: {error}") from error
+    except LOADING_ERRORS as error:
+        raise CheckpointError(f"cannot load a token classifier from {name}: {loading_problem(error)}") from error
     problems = {
         "missing": info["missing_keys"],
         "of another shape": {item[0] for item in info["mismatched_keys"]},

@@ -75,12 +75,12 @@ def load_log_history(run_folder: str | Path) -> list[dict[str, Any]]:
         )
     try:
         history = json.loads(file.read_text(encoding="utf-8"))["log_history"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CheckpointError(
             f"{file}: not the state file of a Trainer ({error}). Take an older checkpoint of the same run"
         ) from error
-    if not isinstance(history, list):
-        raise CheckpointError(f"{file}: log_history is not a list. Take an older checkpoint of the same run")
+    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
+        raise CheckpointError(f"{file}: log_history is no list of rows. Take an older checkpoint of the same run")
     return history
 
 

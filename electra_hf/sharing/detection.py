@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError
-from electra_hf.models.checkpoint import load_objective
+from electra_hf.models.checkpoint import LOADING_ERRORS, load_objective
 
 GENERATOR_FOLDER = "generator"
 # A token is suspected from here on: the discriminator gives "replaced" the better odds.
@@ -74,9 +74,11 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
         # Asking the Hub about something that is clearly a path would end in a misleading message.
         raise CheckpointError(f"{name}: no such folder. Give the output folder of a run, or a model id of the Hub")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name)
-        discriminator, loading = AutoModelForPreTraining.from_pretrained(name, output_loading_info=True)
-    except (OSError, ValueError) as error:
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        discriminator, loading = AutoModelForPreTraining.from_pretrained(
+            name, output_loading_info=True, trust_remote_code=False
+        )
+    except LOADING_ERRORS as error:
         raise CheckpointError(
             f"{name}: neither a complete model folder nor a model of the Hub within reach ({_first_line(error)}). "
             "Check the name; for a folder, train again or take another checkpoint of the run"
@@ -116,8 +118,8 @@ def _load_generator(name: str) -> PreTrainedModel | None:
     if Path(name).is_dir() and not (Path(name) / GENERATOR_FOLDER).is_dir():
         return None
     try:
-        generator = AutoModelForMaskedLM.from_pretrained(name, subfolder=GENERATOR_FOLDER)
-    except (OSError, ValueError) as error:
+        generator = AutoModelForMaskedLM.from_pretrained(name, subfolder=GENERATOR_FOLDER, trust_remote_code=False)
+    except LOADING_ERRORS as error:
         if not Path(name).is_dir():
             return None  # most published discriminators come without their generator
         raise CheckpointError(

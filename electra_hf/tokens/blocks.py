@@ -8,7 +8,7 @@ resumed at.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
@@ -207,14 +207,47 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     if manifest is None:
         state = "is not JSON" if there else "is not there"
         raise PreparationError(f"{path}: {state}: this is no finished prepared corpus; prepare it first")
+    check_manifest(manifest, path)
+    return manifest
+
+
+def check_manifest(manifest: dict[str, Any], path: Path) -> None:
+    """Make sure that a manifest is whole, before something is taken from it.
+
+    Args:
+        manifest: Content of the file.
+        path: The file, for messages.
+
+    Raises:
+        PreparationError: It is something else, of another version, or damaged.
+    """
     if manifest.get("format") != shards.FORMAT:
         raise PreparationError(f"{path}: was not written by electra_hf: give the folder of a prepared corpus")
-    version = manifest["settings"]["schema_version"]
-    if version != shards.SCHEMA_VERSION:
-        raise PreparationError(
-            f"{path}: has layout {version}, and this version reads {shards.SCHEMA_VERSION}: prepare the corpus again"
-        )
-    return manifest
+    try:
+        settings = manifest["settings"]
+        version = settings["schema_version"]
+        if version != shards.SCHEMA_VERSION:
+            raise PreparationError(
+                f"{path}: has layout {version}, and this version reads {shards.SCHEMA_VERSION}: prepare the corpus "
+                "again"
+            )
+        numbers = [settings["packing"]["max_seq_length"], settings["vocab_size"]]
+        names = [settings["tokenizer"]]
+        for shard in manifest["shards"]:
+            numbers.append(shard["blocks"])
+            names.append(shard["name"])
+            lacking = {shards.array_name(kind, shard["name"]) for kind in shards.ARRAYS} - shard["files"].keys()
+            if lacking:
+                raise ValueError(f"{min(lacking)} is not listed")
+            for name, file in shard["files"].items():
+                numbers.append(file["bytes"])
+                names += [name, file["sha256"]]
+        if not all(type(number) is int and number >= 0 for number in numbers):
+            raise ValueError("a size is no number")
+        if not all(isinstance(name, str) and PurePath(name).name == name for name in names):
+            raise ValueError("a name is none of a file in the folder")
+    except (LookupError, TypeError, AttributeError, ValueError) as error:
+        raise PreparationError(f"{path}: is damaged ({error}): prepare the corpus again") from error
 
 
 def _check_files(folder: Path, files: dict[str, Any], verify: bool) -> None:

@@ -16,7 +16,7 @@ from transformers import PreTrainedTokenizerBase
 from electra_hf.corpora import storage
 from electra_hf.corpora.remote import as_path, explain_failure, is_remote, network_errors
 from electra_hf.errors import PreparationError
-from electra_hf.tokens.blocks import BlockDataset
+from electra_hf.tokens.blocks import BlockDataset, check_manifest
 from electra_hf.tokens.remote import file_names, make_folder
 from electra_hf.tokens.shards import MANIFEST
 from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
@@ -81,7 +81,10 @@ def prepared_splits(folder: str | Path) -> dict[str, dict[str, Any]]:
             f"{folder}: no finished prepared corpus: `electra-hf prepare` makes one; a split that is missing "
             f"{MANIFEST} is unfinished, and the same command goes on with it"
         )
-    return {split: manifest for split, manifest in found.items() if manifest is not None}
+    there = {split: manifest for split, manifest in found.items() if manifest is not None}
+    for split, manifest in there.items():
+        check_manifest(manifest, folder / split / MANIFEST)
+    return there
 
 
 def open_prepared(

@@ -7,7 +7,11 @@ Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where th
 from dataclasses import dataclass, field
 
 from electra_hf.corpora.arguments import SourceArguments
+from electra_hf.errors import UsageError
+from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.arguments import BlockArguments
+
+_NOT_NEGATIVE, _SHARE = Range(0), Range(0, 1)
 
 
 @dataclass
@@ -112,6 +116,10 @@ class ModelArguments:
     cache_dir: str | None = field(default=None, metadata={"help": "Where files from the Hub are kept."})
     model_revision: str = field(default="main", metadata={"help": "Branch, tag or commit on the Hub."})
 
+    def __post_init__(self) -> None:
+        weights = {"generator_weight": _NOT_NEGATIVE, "discriminator_weight": _NOT_NEGATIVE}
+        check_ranges(self, {**weights, "temperature": Range(0, without="low")})
+
 
 @dataclass
 class DataArguments(BlockArguments, SourceArguments):
@@ -142,3 +150,16 @@ class DataArguments(BlockArguments, SourceArguments):
     random_replace_prob: float = field(
         default=0.0, metadata={"help": "Masked positions that become a random token (BERT: 0.1)."}
     )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        sizes = ("max_train_samples", "max_eval_samples", "preprocessing_num_workers", "shuffle_buffer_size")
+        shares = ("mlm_probability", "mask_replace_prob", "random_replace_prob")
+        check_ranges(self, {name: Range(1) for name in sizes} | dict.fromkeys(shares, _SHARE))
+        if not self.mlm_probability:
+            raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
+        if self.mask_replace_prob + self.random_replace_prob > 1:
+            raise UsageError(
+                f"--mask_replace_prob {self.mask_replace_prob} and --random_replace_prob {self.random_replace_prob} "
+                "are more than 1 together: lower one of them"
+            )

@@ -200,7 +200,7 @@ class ElectraTrainer(CheckpointingTrainer):
             self.get_decay_parameter_names(target),
             lr=args.learning_rate,
             muon_lr=args.muon_learning_rate,
-            momentum=args.muon_momentum,
+            momentum=cast(float, args.muon_momentum),
             betas=(args.adam_beta1, args.adam_beta2),
             eps=args.adam_epsilon,
             weight_decay=args.weight_decay,
@@ -224,7 +224,11 @@ class ElectraTrainer(CheckpointingTrainer):
             else:
                 shape = "linear" if args.lr_scheduler_type == TRAPEZOID else args.decay_shape or "sqrt"
                 self.lr_scheduler = wsd_schedule(
-                    target, warmup_steps, num_training_steps, decay_fraction=args.decay_fraction, decay_shape=shape
+                    target,
+                    warmup_steps,
+                    num_training_steps,
+                    decay_fraction=cast(float, args.decay_fraction),
+                    decay_shape=shape,
                 )
             self._created_lr_scheduler = True
         return self.lr_scheduler

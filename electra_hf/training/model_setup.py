@@ -16,8 +16,10 @@ from electra_hf.models import (
     ReplacedTokenDetectionConfig,
     derive_generator_config,
 )
+from electra_hf.models.attention import check_attention_name
 from electra_hf.models.checkpoint import (
     GENERATOR_FOLDER,
+    LOADING_ERRORS,
     has_generator,
     load_discriminator,
     load_generator,
@@ -62,6 +64,7 @@ def build_model(
     encoder = {**hub}
     named = model_args.attn_implementation != AUTO
     if named:
+        check_attention_name(model_args.attn_implementation)
         encoder["attn_implementation"] = model_args.attn_implementation
     discriminator = load_discriminator(source, **encoder) if source else None
     _refuse_sizes_of_loaded_halves(model_args)
@@ -161,8 +164,10 @@ def _discriminator_config(
     """A fresh discriminator, with the embedding sizes of a generator that was loaded."""
     if model_args.config_name:
         try:
-            config = AutoConfig.from_pretrained(model_args.config_name, **_hub_options(model_args))
-        except OSError as error:
+            config = AutoConfig.from_pretrained(
+                model_args.config_name, trust_remote_code=False, **_hub_options(model_args)
+            )
+        except LOADING_ERRORS as error:
             raise CheckpointError(f"cannot load the configuration {model_args.config_name}: {error}") from error
         if not isinstance(config, ElectraConfig):
             raise UsageError(
@@ -231,7 +236,7 @@ def check_vocabulary(model_args: ModelArguments, tokenizer: PreTrainedTokenizerB
     sources = {"discriminator": model_args.model_name_or_path, "generator": model_args.generator_name_or_path}
     hub = _hub_options(model_args)
     for half, name in sources.items():
-        if name is None or not any(
+        if not name or not any(
             cached_file(name, file, _raise_exceptions_for_missing_entries=False, **hub) for file in _TOKENIZER_FILES
         ):
             continue

@@ -4,14 +4,17 @@ Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where th
 """
 
 import math
+import os
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
 from transformers import SchedulerType, TrainingArguments
+from transformers.integrations.integration_utils import get_available_reporting_integrations
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
+from electra_hf.ranges import Range, check_ranges
 from electra_hf.training.checkpoints.retention import parse_milestones
 
 ADAMW_PAPER = "adamw_paper"
@@ -21,6 +24,32 @@ WSD, TRAPEZOID = "wsd", "trapezoid"
 DECAY_SHAPES = ("sqrt", "linear", "cosine")
 # More than any time is long enough for.
 _UNBOUNDED_STEPS = 1_000_000_000
+DECAY_FRACTION = 0.2
+MUON_MOMENTUM = 0.95
+_SIZE, _NOT_NEGATIVE, _POSITIVE, _SHARE = Range(1), Range(0), Range(0, without="low"), Range(0, 1, without="high")
+_SEED = Range(0, 2**32 - 1)  # of numpy
+_RANGES = {
+    "learning_rate": _NOT_NEGATIVE,
+    "weight_decay": _NOT_NEGATIVE,
+    "adam_beta1": _SHARE,
+    "adam_beta2": _SHARE,
+    "adam_epsilon": _POSITIVE,
+    "max_grad_norm": _NOT_NEGATIVE,
+    "warmup_steps": _NOT_NEGATIVE,
+    "num_train_epochs": _POSITIVE,
+    "max_steps": Range(-1),
+    "per_device_train_batch_size": _SIZE,
+    "per_device_eval_batch_size": _SIZE,
+    "gradient_accumulation_steps": _SIZE,
+    "logging_steps": _POSITIVE,
+    "save_steps": _POSITIVE,
+    "eval_steps": _POSITIVE,
+    "save_total_limit": _SIZE,
+    "dataloader_num_workers": _NOT_NEGATIVE,
+    "label_smoothing_factor": _SHARE,
+    "seed": _SEED,
+    "data_seed": _SEED,
+}
 
 
 @dataclass
@@ -52,8 +81,9 @@ class ElectraTrainingArguments(TrainingArguments):
             "linear decay) or any schedule of transformers."
         },
     )
-    decay_fraction: float = field(
-        default=0.2, metadata={"help": "Share of all steps, at the end, in which wsd and trapezoid decay."}
+    decay_fraction: float | None = field(
+        default=None,
+        metadata={"help": f"Share of all steps, at the end, in which wsd and trapezoid decay ({DECAY_FRACTION})."},
     )
     decay_shape: str | None = field(
         default=None,
@@ -98,6 +128,10 @@ class ElectraTrainingArguments(TrainingArguments):
 
     def __post_init__(self):
         optim, schedule = self.optim, self.lr_scheduler_type
+        if self.hub_token:
+            # huggingface_hub looks for it there. A field would get into every copy of the arguments that is written.
+            os.environ["HF_TOKEN"], self.hub_token = self.hub_token, None
+        check_ranges(self, _RANGES)
         self._refuse_silent_changes()
         if not torch.accelerator.is_available():
             self.use_cpu = True
@@ -120,6 +154,7 @@ class ElectraTrainingArguments(TrainingArguments):
                 "--keep_milestones and --save_strategy best exclude each other, since that saves after evaluations "
                 "only: leave out --keep_milestones, or use --save_strategy steps"
             )
+        self._check_trackers()
         if self.n_gpu > 1:
             raise UsageError(
                 f"one process sees {self.n_gpu} GPUs, which would use the slow and inexact nn.DataParallel: start "
@@ -156,14 +191,17 @@ class ElectraTrainingArguments(TrainingArguments):
             raise UsageError("--average_tokens_across_devices must stay on: the loss is normalised over all processes")
 
     def _check_decay(self) -> None:
-        if not 0 < self.decay_fraction <= 1:
+        if self.decay_fraction is None and self.lr_scheduler_type in (WSD, TRAPEZOID):
+            self.decay_fraction = DECAY_FRACTION
+        if self.decay_fraction is not None and not 0 < self.decay_fraction <= 1:
             raise UsageError(f"--decay_fraction {self.decay_fraction}: give a share of the steps above 0, at most 1")
         if self.decay_shape not in (None, *DECAY_SHAPES):
             raise UsageError(f"--decay_shape {self.decay_shape}: choose {', '.join(DECAY_SHAPES)}")
-        if self.decay_shape is not None and self.lr_scheduler_type not in (WSD, TRAPEZOID):
-            raise UsageError(
-                f"--decay_shape has no effect on --lr_scheduler_type {self.lr_scheduler_type}: drop it, or use wsd"
-            )
+        for option in ("decay_shape", "decay_fraction"):
+            if getattr(self, option) is not None and self.lr_scheduler_type not in (WSD, TRAPEZOID):
+                raise UsageError(
+                    f"--{option} has no effect on --lr_scheduler_type {self.lr_scheduler_type}: drop it, or use wsd"
+                )
         if self.lr_scheduler_type == TRAPEZOID and self.decay_shape not in (None, "linear"):
             raise UsageError(
                 f"--decay_shape {self.decay_shape}: trapezoid decays linearly; leave it out, or use "
@@ -181,6 +219,13 @@ class ElectraTrainingArguments(TrainingArguments):
             raise UsageError(f"--max_train_minutes {self.max_train_minutes}: give a number of minutes above 0")
         if not 0 <= self.hang_timeout < math.inf:
             raise UsageError(f"--hang_timeout {self.hang_timeout}: give a number of minutes, or 0 for no watch")
+
+    def _check_trackers(self) -> None:
+        there = get_available_reporting_integrations()
+        for name in self.report_to or ():
+            if name not in there:
+                found = f"found here: {', '.join(there)}" if there else "none is found here (tensorboard, wandb, ...)"
+                raise UsageError(f"--report_to {name}: no such tracker is installed; {found}")
 
     def _check_precision(self) -> None:
         if self.fp16 and self.use_cpu:
@@ -233,7 +278,9 @@ class PretrainingArguments(ElectraTrainingArguments):
         default=None,
         metadata={"help": "Peak learning rate of the matrices with --optim muon; default: --learning_rate."},
     )
-    muon_momentum: float = field(default=0.95, metadata={"help": "Momentum of the matrices with --optim muon."})
+    muon_momentum: float | None = field(
+        default=None, metadata={"help": f"Momentum of the matrices with --optim muon ({MUON_MOMENTUM})."}
+    )
     batch_size_warmup_steps: float = field(
         default=0, metadata={"help": "Steps with smaller batches, or a fraction of all steps if below 1; 0: none."}
     )
@@ -273,11 +320,14 @@ class PretrainingArguments(ElectraTrainingArguments):
                 # TrainingArguments would lower the precision of fp32 as well, which nobody asked for.
                 self.tf32 = False
         super().__post_init__()
-        if self.muon_learning_rate is not None and self.optim != MUON:
-            raise UsageError(f"--muon_learning_rate has no effect on --optim {self.optim}: leave it out, or use muon")
+        for option in ("muon_learning_rate", "muon_momentum"):
+            if getattr(self, option) is not None and self.optim != MUON:
+                raise UsageError(f"--{option} has no effect on --optim {self.optim}: leave it out, or use muon")
+        if self.optim == MUON and self.muon_momentum is None:
+            self.muon_momentum = MUON_MOMENTUM
         if self.muon_learning_rate is not None and self.muon_learning_rate <= 0:
             raise UsageError(f"--muon_learning_rate is {self.muon_learning_rate}; give a rate above 0")
-        if not 0 <= self.muon_momentum < 1:
+        if self.muon_momentum is not None and not 0 <= self.muon_momentum < 1:
             raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
         self._check_warmups()
         self._check_health()

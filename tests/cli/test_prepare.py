@@ -116,7 +116,7 @@ def test_validation_files_are_read_as_the_training_files_are(sources, tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--num_inspected", "0"], "--num_inspected 0: give 1 or more"),
+        (["--num_inspected", "0"], "--num_inspected 0: give a number of 1 or more"),
         (["--executor", "slurm"], "--slurm_partition"),
         (["--sequence_length", "9"], "did you mean 'max_seq_length'"),
     ],

@@ -54,4 +54,4 @@ def test_what_cannot_be_searched_is_refused(options, run, tmp_path):
 
 def test_a_search_needs_held_out_text(options, run):
     done = run(*options, "--validation_split_percentage", "0")
-    assert_explained(done, 2, ["--hpo judges by held-out text"])
+    assert_explained(done, 2, ["--do_eval", "--validation_split_percentage above 0"])

@@ -193,8 +193,13 @@ def test_full_disk_for_anything_else(run, corpus, monkeypatch, tmp_path):
 def test_a_bug_keeps_its_traceback(run, corpus, monkeypatch, tmp_path):
     """An OSError that says nothing about a disk is no message for the user."""
     monkeypatch.setattr("electra_hf.parser.yaml.safe_dump", fail_with(OSError(errno.EBADF, "Bad file")))
-    with pytest.raises(OSError, match="Bad file"):
-        run(*TINY, "--train_file", corpus / "*.txt", "--output_dir", tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    done = run(*TINY, "--train_file", corpus / "*.txt", "--output_dir", tmp_path / "run")
+    assert_explained(
+        done, 1, ["OSError: [Errno 9] Bad file", "this is a bug", str(tmp_path / "electra-hf-traceback-")]
+    )
+    (kept,) = tmp_path.glob("electra-hf-traceback-*.txt")
+    assert "write_settings" in kept.read_text() and "Bad file" in kept.read_text()
 
 
 def test_output_folder_without_permission(run, corpus, monkeypatch, tmp_path):

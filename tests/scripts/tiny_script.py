@@ -54,6 +54,7 @@ def run_module(module: ModuleType, *options: str | Path) -> Finished:
         pytest.raises(SystemExit) as ended,
     ):
         patch.setattr(sys, "argv", [str(SCRIPT), *map(str, options)])
+        patch.setenv("HF_TOKEN", "")  # --hub_token sets it
         run_script(module.main)
     return Finished(int(ended.value.code or 0), stdout.getvalue(), stderr.getvalue())
 

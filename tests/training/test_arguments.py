@@ -46,6 +46,10 @@ def test_muon_is_for_pretraining(tmp_path):
         ({"decay_shape": "cubic"}, "--decay_shape cubic: choose sqrt, linear, cosine"),
         ({"lr_scheduler_type": "trapezoid", "decay_shape": "sqrt"}, "trapezoid decays linearly"),
         ({"muon_learning_rate": 1e-2}, "no effect on --optim adamw_paper"),
+        ({"muon_momentum": 0.95}, "--muon_momentum has no effect on --optim adamw_paper"),
+        ({"decay_fraction": 0.2}, "--decay_fraction has no effect on --lr_scheduler_type paper_linear"),
+        ({"report_to": ["paper"]}, "--report_to paper"),
+        ({"learning_rate": float("nan")}, "--learning_rate nan: give a number of 0 or more"),
         ({"batch_size_warmup_steps": 5}, "--batch_size_warmup_start need each other"),
         ({"dataloader_drop_last": False}, "--dataloader_drop_last must stay on"),
         ({"dataloader_in_order": False}, "--dataloader_in_order must stay on"),
@@ -125,3 +129,10 @@ def test_bare_torch_compile_means_yes(tmp_path):
 def test_impossible_values_are_refused(tmp_path, options, words):
     with pytest.raises(UsageError, match=words):
         PretrainingArguments(output_dir=str(tmp_path), **options)
+
+
+def test_what_was_left_out_is_decided_where_it_has_an_effect(tmp_path):
+    args = PretrainingArguments(output_dir=str(tmp_path), optim="muon", lr_scheduler_type="wsd", use_cpu=True)
+    assert (args.muon_momentum, args.decay_fraction) == (0.95, 0.2)
+    args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    assert (args.muon_momentum, args.decay_fraction) == (None, None)

@@ -25,6 +25,8 @@ _HIGH, _LOW = r"\\u[dD][89abAB][0-9a-fA-F]{2}", r"\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _LONE_SURROGATE = re.compile(rf"{_HIGH}(?!{_LOW})|(?<!\\u[dD][89abAB]..){_LOW}")
 _ESCAPE = re.compile(rf"{_HIGH}{_LOW}|(?P<lone>{_HIGH}|{_LOW})|\\.", re.DOTALL)
 
+_MAX_NESTING = 1_000
+
 logger = logging.getLogger(__name__)
 
 
@@ -104,10 +106,14 @@ def _array_items(path: Path, options: ReadingOptions) -> Iterator[Any]:
     parser = ijson.items_coro(items, "item", use_float=True)
     number = 0
     unfinished = 0
+    looked_for_nesting = False
     try:
         for chunk in _sound_escapes(text_chunks(path, options.encoding, options.encoding_errors)):
             if not chunk:
                 continue  # to the parser it would be the end
+            if not looked_for_nesting and _surplus(chunk) > _MAX_NESTING:
+                _refuse_deep_nesting(path, options)
+                looked_for_nesting = True
             parser.send(chunk.encode("utf-8", "surrogatepass"))
             unfinished = 0 if items else unfinished + len(chunk)
             if unfinished > MAX_RECORD_CHARACTERS:
@@ -126,6 +132,29 @@ def _array_items(path: Path, options: ReadingOptions) -> Iterator[Any]:
             "damaged; download or write it again"
         ) from error
     yield from items
+
+
+def _surplus(text: str) -> int:
+    """How many more brackets a text opens than it closes."""
+    return text.count("[") + text.count("{") - text.count("]") - text.count("}")
+
+
+def _refuse_deep_nesting(path: Path, options: ReadingOptions) -> None:
+    """Read a file a second time, without building its records: their memory grows with the square of the nesting."""
+    events = ijson.sendable_list()
+    parser = ijson.basic_parse_coro(events)
+    depth = 0
+    for chunk in _sound_escapes(text_chunks(path, options.encoding, options.encoding_errors, 2**12)):
+        if chunk:
+            parser.send(chunk.encode("utf-8", "surrogatepass"))
+        for event, _ in events:
+            depth += event.startswith("start_") - event.startswith("end_")
+            if depth > _MAX_NESTING:
+                raise CorpusError(
+                    f"{path}: nested in more than {_MAX_NESTING:,} brackets: this is no array of records; repair the "
+                    "file, or leave it out"
+                )
+        events.clear()
 
 
 def _sound_escapes(chunks: Iterable[str]) -> Iterator[str]:

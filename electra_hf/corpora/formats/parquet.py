@@ -30,7 +30,7 @@ def read_parquet(path: Path, options: ReadingOptions) -> Iterator[str]:
             if column not in file.schema_arrow.names:
                 raise missing_column(str(path), column, columns_text_first(file.schema_arrow))
             for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=[column]):
-                for value in batch.column(column).to_pylist():
+                for value in python_values(batch.column(column), str(path)):
                     text = text_value(value, f"{path}, column {column!r}")
                     if text is None:
                         nulls += 1
@@ -41,6 +41,18 @@ def read_parquet(path: Path, options: ReadingOptions) -> Iterator[str]:
             f"{path}: the file is truncated or is not a Parquet file ({error}): download or write it again"
         ) from error
     report_nulls(str(path), column, nulls)
+
+
+def python_values(column: Any, place: str) -> list[Any]:
+    """The values of an Arrow column; `place` is what messages call it.
+
+    Raises:
+        CorpusError: A text is not UTF-8, which Arrow promises and does not check.
+    """
+    try:
+        return column.to_pylist()
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"{place}: a text in it is not UTF-8 ({error}): download or write it again") from error
 
 
 PARQUET = Format(read_parquet, name="parquet")

@@ -1,6 +1,7 @@
 """The options of a task's data; names follow run_glue.py."""
 
 from dataclasses import dataclass, field
+from itertools import combinations
 from typing import ClassVar
 
 from electra_hf.corpora.decoding import check_encoding
@@ -153,3 +154,8 @@ class TaskArguments(ExampleArguments):
         super().__post_init__()
         if not self.label_separator:
             raise UsageError("--label_separator is empty: give the text between two labels, such as , or ;")
+        roles = ("text_column_name", "text_pair_column_name", "label_column_name")
+        named = [(role, column) for role in roles if (column := getattr(self, role)) is not None]
+        for (role, column), (other, same) in combinations(named, 2):
+            if column == same:
+                raise UsageError(f"--{role} and --{other} are both {column!r}: name two columns")

@@ -20,6 +20,7 @@ from electra_hf.corpora.decoding import (
     text_chunks,
     text_lines,
 )
+from electra_hf.corpora.formats.parquet import python_values
 from electra_hf.corpora.remote import is_remote
 from electra_hf.errors import CorpusError, UsageError
 
@@ -106,6 +107,7 @@ def read_table(
     """
     if kind == ".parquet":
         return _read_parquet(path, keep)
+    read_head(path, encoding.name)  # says what is wrong with UTF-16 and with what is no text
     if kind in (".jsonl", ".json"):
         return _read_json(path, encoding, keep)
     table = (
@@ -312,7 +314,8 @@ def arrow_table(name: str, table: Any, features: Any, header: Sequence[str], kee
     from datasets import ClassLabel
 
     flat = table.flatten()
-    columns = {name: flat.column(name).to_pylist() for name in flat.column_names if keep is None or name in keep}
+    wanted = [column for column in flat.column_names if keep is None or column in keep]
+    columns = {column: python_values(flat.column(column), f"{name}, column {column!r}") for column in wanted}
     class_names = {}
     for column in columns:
         feature = features.get(column)

@@ -63,7 +63,7 @@ def load_tokenizer(
         if type(tokenizer) is TokenizersBackend:
             # The same, but saved under a name that transformers 4 can load.
             tokenizer = PreTrainedTokenizerFast.from_pretrained(str(name_or_path), **source)
-    except (OSError, ValueError, KeyError, RuntimeError, ImportError) as error:
+    except Exception as error:  # what tokenizers raises for a broken file is nothing more special
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise TokenizerError(
             f"{name_or_path}: no tokenizer could be loaded ({reason}). Give a folder with tokenizer.json, a vocab.txt "
@@ -149,9 +149,15 @@ def _tokens_in_folder(path: Path) -> int | None:
             content = json.loads((path / "tokenizer.json").read_text(encoding="utf-8"))
         except ValueError:
             return None
-        vocabulary = content["model"]["vocab"]  # {token: id}, or [[token, score], ...] for Unigram
-        tokens = set(vocabulary) if isinstance(vocabulary, dict) else {entry[0] for entry in vocabulary}
-        return len(tokens | {added["content"] for added in content["added_tokens"]})
+        try:
+            vocabulary = content["model"]["vocab"]  # {token: id}, or [[token, score], ...] for Unigram
+            tokens = set(vocabulary) if isinstance(vocabulary, dict) else {entry[0] for entry in vocabulary}
+            return len(tokens | {added["content"] for added in content["added_tokens"]})
+        except (LookupError, TypeError) as error:
+            raise TokenizerError(
+                f"{path / 'tokenizer.json'}: its tokens cannot be counted ({type(error).__name__}: {error}): it is "
+                "damaged; save or copy it again"
+            ) from error
     if (path / "vocab.txt").is_file():
         return len(_read_lines(path / "vocab.txt"))
     return None
