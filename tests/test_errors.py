@@ -60,7 +60,7 @@ def leave(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.Captur
     [
         (UsageError("--seed -1: give 0"), 2, "error: --seed -1: give 0\n"),
         (PreparationError("blocks.npy: damaged"), 1, "error: blocks.npy: damaged\n"),
-        (Interrupted("stopped and saved"), 75, "error: stopped and saved\n"),
+        (Interrupted("stopped and saved"), 75, "stopped and saved\n"),
         (OSError(errno.ENOSPC, "No space", "a.bin"), 1, "error: a.bin: the disk is full"),
         (KeyboardInterrupt(), 130, "error: interrupted\n"),
         (MemoryError(), 1, "error: memory ran out"),

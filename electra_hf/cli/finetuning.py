@@ -92,7 +92,6 @@ def run_tasks(
                 done.folder,
                 repository,
                 private=args.hub_private_repo,
-                token=args.hub_token,
                 revision=args.hub_revision,
             )
             console.print(f"{'Uploaded':<10}{address}", soft_wrap=True, markup=False, highlight=False)
@@ -110,7 +109,7 @@ def _check_push(args: FinetuningArguments, folders: list[Path]) -> dict[Path, st
     output_dir = Path(str(args.output_dir)).resolve()
     repository = args.hub_model_id or output_dir.name
     if args.should_save:
-        repository = check_hub(repository, token=args.hub_token)
+        repository = check_hub(repository)
     return {folder: repository + (f"-{folder.name}" if len(folders) > 1 else "") for folder in folders}
 
 

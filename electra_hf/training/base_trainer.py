@@ -36,6 +36,7 @@ from electra_hf.training.checkpoints import CheckpointingTrainer
 from electra_hf.training.clock import TrainingClock
 from electra_hf.training.muon import muon_for_model
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule, wsd_schedule
+from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.progress import LogLineCallback, ReadableProgressCallback
 from electra_hf.training.search import ReportToTrial
 from electra_hf.training.stopping import StopCallback, stop_signals
@@ -45,7 +46,6 @@ from electra_hf.training.training_arguments import (
     PAPER_LINEAR,
     TRAPEZOID,
     ElectraTrainingArguments,
-    PretrainingArguments,
 )
 from electra_hf.training.watchdog import Watchdog
 

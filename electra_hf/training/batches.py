@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 from electra_hf.errors import UsageError
 from electra_hf.tokens.blocks import BlockBatch
 from electra_hf.tokens.order import permuted
-from electra_hf.training.training_arguments import PretrainingArguments
+from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.warmups import WarmupPlan, cut, warmup_plan
 from electra_hf.training.workers import worker_start
 

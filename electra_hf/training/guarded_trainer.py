@@ -24,9 +24,9 @@ from torch.utils.data import IterableDataset
 from electra_hf.errors import TrainingError, UsageError
 from electra_hf.training.base_trainer import ElectraTrainer
 from electra_hf.training.batches import BatchOrder
+from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.rollback import RollBack, Spike, past_rollbacks, record_rollback, usual_loss
 from electra_hf.training.skipped_steps import SkippedSteps
-from electra_hf.training.training_arguments import PretrainingArguments
 
 logger = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from electra_hf.tokens.prepared import load_prepared_tokenizer, open_prepared, p
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
 from electra_hf.training.arguments import DataArguments, ModelArguments
-from electra_hf.training.training_arguments import PretrainingArguments
+from electra_hf.training.pretraining_arguments import PretrainingArguments
 
 
 def start_logging(args: PretrainingArguments) -> None:

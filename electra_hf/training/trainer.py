@@ -35,8 +35,8 @@ from electra_hf.training.clock import EndByTheClock
 from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.optimization import schedule_in_time
+from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.throughput import training_flops
-from electra_hf.training.training_arguments import PretrainingArguments
 from electra_hf.training.workers import worker_start
 
 _EVALUATION_SEED = 20_20
@@ -234,7 +234,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
                 lambda: end.progress,
                 args.lr_scheduler_type,
                 warmup=args.warmup_steps,
-                decay_fraction=args.decay_fraction,
+                decay_fraction=args.decay_fraction or 0.0,  # without one the schedule has no decay of that kind
                 decay_shape=args.decay_shape,
             )
             self._created_lr_scheduler = True

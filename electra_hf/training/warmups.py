@@ -20,7 +20,7 @@ from itertools import accumulate
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.blocks import Example
-from electra_hf.training.training_arguments import PretrainingArguments
+from electra_hf.training.pretraining_arguments import PretrainingArguments
 
 # Above the numbers of all blocks, below the sign: pieces of a block get masks of their own.
 _PIECE_KEY = 2**48

@@ -199,12 +199,7 @@ class SavingTrainer(Trainer):
             ) from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
-        # training_args.bin would carry the token in clear text, and is uploaded with the model.
-        token, self.args.hub_token = self.args.hub_token, None
-        try:
-            super()._save(output_dir, state_dict)
-        finally:
-            self.args.hub_token = token
+        super()._save(output_dir, state_dict)
         if self.args.should_save:
             publishing.give_usual_permissions(Path(output_dir or self.args.output_dir))
 
