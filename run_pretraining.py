@@ -124,7 +124,7 @@ def main() -> None:
     if args.do_train:
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
         trainer.save_model()
-        if trainer.trained_steps:
+        if trainer.trained_steps or not (output_dir / "train_results.json").is_file():
             trainer.log_metrics("train", result.metrics)
             trainer.save_metrics("train", result.metrics)
     metrics = {}

@@ -259,11 +259,11 @@ def differing_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor])
     return bits
 
 
-def logged(folder: Path) -> dict[str, Any]:
-    """Every number of the log that does not depend on the clock, by its place."""
+def logged(folder: Path) -> dict[str, str]:
+    """Everything in the log that does not depend on the clock, by its place, as text: NaN is NaN."""
     rows = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
     return {
-        f"{number}/{name}": value
+        f"{number}/{name}": json.dumps(value)
         for number, row in enumerate(rows)
         for name, value in row.items()
         if not name.endswith(TIMING)

@@ -179,8 +179,6 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             logs["remaining_seconds"] = seconds / max(1, steps) * (self.state.max_steps - self.state.global_step)
             if self._end is not None:
                 logs["remaining_seconds"] = min(logs["remaining_seconds"], self._end.remaining_seconds)
-        if "train_runtime" in logs and not self.trained_steps:
-            return  # it would say that the loss is 0
         if "train_samples_per_second" in logs and self.order is not None:
             logs["train_samples_per_second"] *= self.order.plan.filled(self._first_step, self.state.global_step)
         super().log(logs, start_time)

@@ -78,7 +78,7 @@ def test_written_configuration_repeats_the_run(first_run, run, tmp_path):
 def test_finished_run_ends_at_once(run, corpus, cache, tmp_path):
     options = (*TINY, "--do_eval", "--train_file", corpus, "--output_dir", tmp_path)
     assert run(*options).code == 0
-    weights, losses = (tmp_path / "model.safetensors").read_bytes(), train_rows(tmp_path)
+    weights, log = (tmp_path / "model.safetensors").read_bytes(), logged(tmp_path)
     results, trained = read_json(tmp_path / "eval_results.json"), read_json(tmp_path / "train_results.json")
     blocks = prepared_files(cache)
     refused = run(*options)
@@ -87,8 +87,7 @@ def test_finished_run_ends_at_once(run, corpus, cache, tmp_path):
     resumed = run(*options, "--resume_from_checkpoint", "auto")
     assert resumed.code == 0, resumed.stderr
     assert (tmp_path / "model.safetensors").read_bytes() == weights
-    assert train_rows(tmp_path) == losses
-    assert not any(row.get("train_loss") == 0 for row in logged(tmp_path)), "nothing was trained, nothing is said"
+    assert logged(tmp_path) == log, "also the mean loss"
     again = read_json(tmp_path / "eval_results.json")
     assert all(again[name] == results[name] for name in ("eval_loss", "eval_generator_loss", "eval_rtd_loss"))
     assert read_json(tmp_path / "train_results.json") == trained
