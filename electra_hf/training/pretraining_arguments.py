@@ -118,6 +118,8 @@ class PretrainingArguments(ElectraTrainingArguments):
             raise UsageError(
                 "--dataloader_in_order must stay on: batches that overtake each other are another run each time"
             )
+        if str(self.resume_from_checkpoint or "false").strip().lower() == "false":
+            self.resume_from_checkpoint = None  # a string would count as a wish to go on
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout and sampling.
             self.data_seed = self.seed

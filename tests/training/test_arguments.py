@@ -136,6 +136,12 @@ def test_impossible_values_are_refused(tmp_path, options, words):
         PretrainingArguments(output_dir=str(tmp_path), **options)
 
 
+@pytest.mark.parametrize(("given", "kept"), [("false", None), ("False", None), ("auto", "auto"), (None, None)])
+def test_false_is_no_wish_to_go_on(tmp_path, given, kept):
+    args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, resume_from_checkpoint=given)
+    assert args.resume_from_checkpoint == kept
+
+
 def test_what_was_left_out_is_decided_where_it_has_an_effect(tmp_path):
     args = PretrainingArguments(output_dir=str(tmp_path), optim="muon", lr_scheduler_type="wsd", use_cpu=True)
     assert (args.muon_momentum, args.decay_fraction) == (0.95, 0.2)
