@@ -28,7 +28,10 @@ class Range:
     without: str = ""
 
     def __contains__(self, number: float) -> bool:
-        inside = self.low <= number <= self.high and math.isfinite(number)
+        try:
+            inside = self.low <= number <= self.high and math.isfinite(float(number))
+        except OverflowError:  # an integer of hundreds of digits
+            return False
         ends = {"low": (self.low,), "high": (self.high,), "both": (self.low, self.high)}
         return inside and number not in ends.get(self.without, ())
 

@@ -153,13 +153,7 @@ class BatchOrder:
         Raises:
             UsageError: If the data, their order or the rows of a step are others: rows would be repeated and skipped.
         """
-        for name, value in self._identity().items():
-            if state["order"][name] != value:
-                raise UsageError(
-                    f"the checkpoint was written with {name}: {state['order'][name]}, and now it is {value}, so the "
-                    "run would repeat some text and skip other: go on with what it began with, or begin a new run "
-                    "from its weights (--model_name_or_path CHECKPOINT)"
-                )
+        _refuse_another(state["order"], self._identity())
         self._jumps = [(at_step, steps) for at_step, steps in state["jumps"]]
 
     def _identity(self) -> dict[str, Any]:
@@ -177,6 +171,46 @@ class BatchOrder:
             ],
             "steps and first length of the warm-up of the length": [plan.length_steps, plan.length_start],
         }
+
+
+class StreamOrder:
+    """What the order of a stream depends on besides the seed and the rows of a step, which every checkpoint knows.
+
+    Args:
+        args: Of the run.
+        stream: Its data.
+    """
+
+    def __init__(self, args: PretrainingArguments, stream: Any):
+        workers = max(1, args.dataloader_num_workers)  # the main process reads what a single worker would
+        self._identity: dict[str, Any] = {
+            "--dataloader_num_workers (0 counts as 1)": workers,
+            "--shuffle_buffer_size": getattr(stream, "shuffle_buffer_size", None),
+            # Several workers take turns, a batch each.
+            "--per_device_train_batch_size": args.per_device_train_batch_size if workers > 1 else None,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """The same in every process."""
+        return {"order": self._identity}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Compare with a checkpoint.
+
+        Raises:
+            UsageError: If the order is another one: text would be repeated and skipped.
+        """
+        _refuse_another(state["order"], self._identity)
+
+
+def _refuse_another(before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for name, value in now.items():
+        if before[name] != value:
+            raise UsageError(
+                f"the checkpoint was written with {name}: {before[name]}, and now it is {value}, so the run would "
+                "repeat some text and skip other: go on with what it began with, or begin a new run from its weights "
+                "(--model_name_or_path CHECKPOINT)"
+            )
 
 
 def steps_per_epoch(size: int, rows_per_step: int) -> int:

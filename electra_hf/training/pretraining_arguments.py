@@ -1,5 +1,6 @@
 """How an encoder is pre-trained: the paper's values, and what exact masks, losses and orders of the data need."""
 
+import math
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -101,7 +102,7 @@ class PretrainingArguments(ElectraTrainingArguments):
                 raise UsageError(f"--{option} has no effect on --optim {self.optim}: leave it out, or use muon")
         if self.optim == MUON and self.muon_momentum is None:
             self.muon_momentum = MUON_MOMENTUM
-        if self.muon_learning_rate is not None and self.muon_learning_rate <= 0:
+        if self.muon_learning_rate is not None and not 0 < self.muon_learning_rate < math.inf:
             raise UsageError(f"--muon_learning_rate is {self.muon_learning_rate}; give a rate above 0")
         if self.muon_momentum is not None and not 0 <= self.muon_momentum < 1:
             raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
@@ -117,6 +118,8 @@ class PretrainingArguments(ElectraTrainingArguments):
             raise UsageError(
                 "--dataloader_in_order must stay on: batches that overtake each other are another run each time"
             )
+        if str(self.resume_from_checkpoint or "false").strip().lower() == "false":
+            self.resume_from_checkpoint = None  # a string would count as a wish to go on
         if self.data_seed is None:
             # The order of the data must not follow the per-process seeds of dropout and sampling.
             self.data_seed = self.seed
@@ -130,13 +133,13 @@ class PretrainingArguments(ElectraTrainingArguments):
         for option in ("max_skipped_steps", "max_rollbacks"):
             if getattr(self, option) < 0:
                 raise UsageError(f"--{option} is {getattr(self, option)}; give 0 or more")
-        if self.spike_threshold is not None and not self.spike_threshold > 1:
+        if self.spike_threshold is not None and not 1 < self.spike_threshold < math.inf:
             raise UsageError(f"--spike_threshold is {self.spike_threshold}; give a factor above 1, such as 1.5")
 
     def _check_warmups(self) -> None:
         for kind in ("batch_size", "length"):
             steps, start = getattr(self, f"{kind}_warmup_steps"), getattr(self, f"{kind}_warmup_start")
-            if steps < 0 or (steps > 1 and steps != int(steps)):
+            if not 0 <= steps < math.inf or (steps > 1 and steps != int(steps)):
                 raise UsageError(f"--{kind}_warmup_steps {steps}: give a number of steps, or a fraction below 1")
             if (steps > 0) != (start is not None):
                 raise UsageError(f"--{kind}_warmup_steps and --{kind}_warmup_start need each other: give both or none")

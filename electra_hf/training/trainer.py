@@ -30,7 +30,7 @@ from electra_hf.models import (
     ReplacedTokenDetectionOutput,
 )
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
-from electra_hf.training.batches import BatchOrder, batch_loader, order_for
+from electra_hf.training.batches import BatchOrder, StreamOrder, batch_loader, order_for
 from electra_hf.training.clock import EndByTheClock
 from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
@@ -102,6 +102,8 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             raise UsageError(
                 "a stream has no rows to choose for a warm-up of batch size or length: leave out --streaming"
             )
+        if not self.args.ignore_data_skip:
+            self.stateful["stream"] = StreamOrder(self.args, self.train_dataset)
         dataloader = super().get_train_dataloader()
         cast(Any, dataloader).base_dataloader.worker_init_fn = worker_start(self.args)
         return dataloader

@@ -121,6 +121,11 @@ def test_bare_torch_compile_means_yes(tmp_path):
     [
         ({"optim": "muon", "muon_learning_rate": -1.0}, "muon_learning_rate is -1.0"),
         ({"decay_shape": "cosine"}, "decay_shape has no effect on --lr_scheduler_type paper_linear"),
+        ({"optim": "muon", "muon_learning_rate": float("nan")}, "muon_learning_rate is nan"),
+        ({"spike_threshold": float("inf")}, "spike_threshold is inf"),
+        ({"batch_size_warmup_steps": float("nan")}, "batch_size_warmup_steps nan: give a number of steps"),
+        ({"length_warmup_steps": float("inf"), "length_warmup_start": 8}, "length_warmup_steps inf: give a number"),
+        ({"max_steps": 10**400}, "max_steps 10+: give a number"),
         ({"optim": "muon", "muon_momentum": 7.0}, "muon_momentum is 7.0"),
         ({"batch_size_warmup_steps": 10, "batch_size_warmup_start": 0}, "batch_size_warmup_start 0"),
         ({"length_warmup_steps": 10, "length_warmup_start": -4}, "length_warmup_start -4"),
@@ -129,6 +134,12 @@ def test_bare_torch_compile_means_yes(tmp_path):
 def test_impossible_values_are_refused(tmp_path, options, words):
     with pytest.raises(UsageError, match=words):
         PretrainingArguments(output_dir=str(tmp_path), **options)
+
+
+@pytest.mark.parametrize(("given", "kept"), [("false", None), ("False", None), ("auto", "auto"), (None, None)])
+def test_false_is_no_wish_to_go_on(tmp_path, given, kept):
+    args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, resume_from_checkpoint=given)
+    assert args.resume_from_checkpoint == kept
 
 
 def test_what_was_left_out_is_decided_where_it_has_an_effect(tmp_path):

@@ -11,7 +11,7 @@ from torch.utils.data import Dataset
 from electra_hf.errors import UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
-from electra_hf.training.batches import BatchOrder, OrderedBlocks, Rows
+from electra_hf.training.batches import BatchOrder, OrderedBlocks, Rows, StreamOrder
 from electra_hf.training.warmups import WarmupPlan
 
 BLOCKS = 200
@@ -125,6 +125,30 @@ def test_state_is_plain_and_survives_another_division(tmp_path):
 def test_going_on_with_another_order_is_refused(other, message):
     with pytest.raises(UsageError, match=message):
         other.load_state_dict(BatchOrder(BLOCKS, plan(32), seed=1).state_dict())
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "refused"),
+    [
+        ({}, {"dataloader_num_workers": 1, "per_device_train_batch_size": 4}, None),
+        ({"dataloader_num_workers": 2}, {"dataloader_num_workers": 4}, "counts as 1.: 2, and now it is 4"),
+        (
+            {"dataloader_num_workers": 2},
+            {"dataloader_num_workers": 2, "per_device_train_batch_size": 4},
+            "batch_size: 8, and now it is 4",
+        ),
+    ],
+)
+def test_a_stream_goes_on_in_its_order_or_not_at_all(tmp_path, before, now, refused):
+    one, other = (
+        StreamOrder(PretrainingArguments(output_dir=str(tmp_path), max_steps=2, use_cpu=True, **options), None)
+        for options in (before, now)
+    )
+    if refused is None:
+        other.load_state_dict(one.state_dict())
+        return
+    with pytest.raises(UsageError, match=refused):
+        other.load_state_dict(one.state_dict())
 
 
 def test_fewer_blocks_than_a_step_are_refused():

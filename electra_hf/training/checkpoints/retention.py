@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+from transformers.trainer_utils import IntervalStrategy
 
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
 from electra_hf.training.checkpoints.manifest import MANIFEST_NAME, read_manifest
@@ -78,6 +79,27 @@ class MilestoneCallback(TrainerCallback):
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
         if milestone_of(state.global_step, state.max_steps, self.milestones) is not None:
             control.should_save = True
+
+
+class SaveAfterEpochCallback(TrainerCallback):
+    """Saves the last step of an epoch, or of the run, after what is logged and evaluated at the end of the epoch.
+
+    A run that goes on from there begins with the next epoch, and would never do that. To be the last callback.
+    """
+
+    def __init__(self) -> None:
+        self._waiting = False
+
+    def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        ends = float(state.epoch or 0).is_integer() or state.global_step >= state.max_steps
+        more = IntervalStrategy.EPOCH in (args.logging_strategy, args.eval_strategy)
+        self._waiting = control.should_save and ends and more
+        if self._waiting:
+            control.should_save = False
+
+    def on_epoch_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
+        if self._waiting:
+            self._waiting, control.should_save = False, True
 
 
 def rotate(run_dir: Path, limit: int | None, kept: Collection[str]) -> None:

@@ -5,6 +5,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `train`: a checkpoint is checked, and its run compared with this one, before it is used.
 * `_load_optimizer_and_scheduler`, `_load_scaler`, `_load_rng_state`, `_issue_warnings_after_load`: the stock Trainer
   goes on in silence without an optimiser, a schedule, random numbers or weights.
+* `_evaluate`: what is evaluated before the first step is not evaluated again before the first one of a resumed run.
 * `_run_epoch`, `log`, `_finalize_training`: the open logging window goes on, and the mean loss is of the whole run;
   the last checkpoint is not removed at the end.
 """
@@ -27,6 +28,7 @@ from electra_hf.training.checkpoints.process_state import (
     start_noise_anew,
 )
 from electra_hf.training.checkpoints.resume import resolve_resume, set_newer_aside
+from electra_hf.training.checkpoints.retention import SaveAfterEpochCallback
 from electra_hf.training.checkpoints.saving import SavingTrainer
 
 logger = logging.getLogger(__name__)
@@ -56,6 +58,8 @@ class CheckpointingTrainer(SavingTrainer):
             UsageError: If it is of a run with another batch, seed or data.
         """
         self._unrestored, self._loss_since = None, 0
+        self.remove_callback(SaveAfterEpochCallback)
+        self.add_callback(SaveAfterEpochCallback)
         self.last_checkpoint, self._saved_best = None, (None, None, None)
         if resume_from_checkpoint is True:
             resume_from_checkpoint = str(resolve_resume("true", self.args.output_dir))
@@ -169,6 +173,11 @@ class CheckpointingTrainer(SavingTrainer):
                 f"the checkpoint does not fit the model: missing {sorted(missing)[:5]}, unexpected "
                 f"{sorted(unexpected)[:5]}"
             )
+
+    def _evaluate(self, trial: Any, ignore_keys_for_eval: Any, skip_scheduler: bool = False) -> dict[str, float]:
+        if skip_scheduler and self._unrestored is not None:
+            return {}  # --eval_on_start: the run that goes on has started before
+        return super()._evaluate(trial, ignore_keys_for_eval, skip_scheduler)
 
     # The open logging window
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import TrainerCallback
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.training.checkpoints import publishing, read_manifest
@@ -49,6 +50,47 @@ def test_going_on(run_dir, make_trainer):
     trainer.train(resume_from_checkpoint=True)
     assert trainer.trained_steps == 2 and trainer.stateful["counter"].count == 7
     assert trainer.last_checkpoint == run_dir / "checkpoint-6"
+
+
+class Killed(Exception):
+    pass
+
+
+class KillInEvaluation(TrainerCallback):
+    def __init__(self, step: int):
+        self.step = step
+
+    def on_prediction_step(self, args, state, control, **_):
+        if state.global_step == self.step:
+            raise Killed
+
+
+def events(trainer) -> list[tuple]:
+    return [(row["step"], row.get("loss"), row.get("eval_loss")) for row in trainer.state.log_history]
+
+
+@pytest.mark.parametrize("step", [4, 6])  # the ends of the first epoch and of the run
+def test_what_an_epoch_ends_with_is_not_lost_with_the_run(tmp_path, make_trainer, step):
+    options = {
+        "rows": 16, "max_steps": 6, "save_steps": 2, "logging_strategy": "epoch", "eval_strategy": "epoch",
+    }  # fmt: skip
+    whole = make_trainer(tmp_path / "whole", **options)
+    whole.train()
+    with pytest.raises(Killed):
+        make_trainer(tmp_path / "run", callbacks=[KillInEvaluation(step)], **options).train()
+    resumed = make_trainer(tmp_path / "run", **options)
+    resumed.train(resume_from_checkpoint=True)
+    assert events(resumed) == events(whole)
+    assert (tmp_path / "whole" / "checkpoint-4").is_dir() and (tmp_path / "whole" / "checkpoint-6").is_dir()
+
+
+def test_a_resumed_run_does_not_start_a_second_time(tmp_path, make_trainer):
+    options = {"eval_strategy": "steps", "eval_steps": 4, "eval_on_start": True}
+    whole = make_trainer(tmp_path, **options)
+    whole.train()
+    resumed = make_trainer(tmp_path, **options)
+    resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-2"))
+    assert events(whole)[0][0] == 0 and events(resumed) == events(whole)
 
 
 def test_last_checkpoint_is_known_from_the_start(run_dir, make_trainer):
