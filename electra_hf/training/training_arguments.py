@@ -40,7 +40,7 @@ _RANGES = {
     "logging_steps": _POSITIVE,
     "save_steps": _POSITIVE,
     "eval_steps": _POSITIVE,
-    "save_total_limit": _SIZE,
+    "save_total_limit": _NOT_NEGATIVE,  # 0 keeps all
     "dataloader_num_workers": _NOT_NEGATIVE,
     "label_smoothing_factor": _SHARE,
     "seed": _SEED,

@@ -51,7 +51,7 @@ PRETRAINING: Cases = {
     "accumulation of 0": (options("--gradient_accumulation_steps", 0), 2, ("--gradient_accumulation_steps 0",)),
     "logging every 0": (options("--logging_steps", 0), 2, ("--logging_steps 0",)),
     "saving every -1": (options("--save_strategy", "steps", "--save_steps", -1), 2, ("--save_steps -1",)),
-    "keeping 0 checkpoints": (options("--save_total_limit", 0), 2, ("--save_total_limit 0",)),
+    "keeping fewer than no checkpoints": (options("--save_total_limit", -1), 2, ("--save_total_limit -1",)),
     "workers below 0": (options("--dataloader_num_workers", -1), 2, ("--dataloader_num_workers -1",)),
     "seed below 0": (options("--seed", -1), 2, ("--seed -1",)),
     "seed too large": (options("--data_seed", 2**32), 2, ("--data_seed 4294967296",)),
