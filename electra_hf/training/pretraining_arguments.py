@@ -95,6 +95,8 @@ class PretrainingArguments(ElectraTrainingArguments):
             if self.torch_compile and self.tf32 is None and not self.bf16:
                 # TrainingArguments would lower the precision of fp32 as well, which nobody asked for.
                 self.tf32 = False
+        if str(self.resume_from_checkpoint or "false").strip().lower() == "false":
+            self.resume_from_checkpoint = None
         super().__post_init__()
         for option in ("muon_learning_rate", "muon_momentum"):
             if getattr(self, option) is not None and self.optim != MUON:
