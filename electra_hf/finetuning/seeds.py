@@ -3,9 +3,9 @@
 import dataclasses
 import logging
 import math
-import shutil
 import time
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from electra_hf.finetuning.results import (
     was_started_with,
 )
 from electra_hf.finetuning.task_run import TaskRun
-from electra_hf.training.checkpoints import resolve_resume
+from electra_hf.training.checkpoints import checkpoints_in, first_process_decides, remove, resolve_resume
 from electra_hf.training.progress import format_seconds
 
 logger = logging.getLogger(__name__)
@@ -99,7 +99,10 @@ class _Seeds:
                 continue
             # From weights alone a seed cannot go on: it starts afresh.
             checkpoint = None if self.args.save_only_model else resolve_resume("auto", place)
-            if checkpoint is not None and was_started_with(place, self.identity, self.searched):
+            if checkpoint is None:
+                continue
+            # The first process writes there soon, when the others might not have looked yet.
+            if first_process_decides(partial(was_started_with, place, self.identity, self.searched)):
                 self.checkpoints[seed] = checkpoint
 
     def _train(self, seed: int) -> None:
@@ -107,8 +110,8 @@ class _Seeds:
         checkpoint = self.checkpoints.pop(seed, None)
         if self.args.should_save and checkpoint is None:
             # Of other values of a search, or of this seed before its weights were lost.
-            for path in place.glob("checkpoint-*"):
-                shutil.rmtree(path)
+            for path in checkpoints_in(place):
+                remove(path)
             record_start(place, self.identity)
         started = time.monotonic()
         try:

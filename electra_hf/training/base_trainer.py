@@ -140,6 +140,11 @@ class ElectraTrainer(CheckpointingTrainer):
                 f"{stopped}, and the checkpoint could not be written ({last}): see the message above for the cause; "
                 "then go on with the same command and --resume_from_checkpoint auto"
             )
+        if self.args.save_only_model:
+            raise Interrupted(
+                f"{stopped}; {self.last_checkpoint} holds the weights only (--save_only_model), so this training "
+                "cannot go on from there"
+            )
         raise Interrupted(
             f"{stopped}, saved in {self.last_checkpoint}: go on with the same command and "
             "--resume_from_checkpoint auto"

@@ -44,6 +44,7 @@ class TrainingClock:
 
     def __init__(self) -> None:
         self.longest_pause: dict[str, float] = {}
+        self._pauses = 0
         self.reset()
 
     def reset(self) -> None:
@@ -66,13 +67,16 @@ class TrainingClock:
 
     @contextmanager
     def pause(self, what: str) -> Iterator[None]:
-        """Until this is left, no training takes place."""
+        """Until this is left, which may be part of a longer pause, no training takes place."""
         start = time.perf_counter()
+        self._pauses += 1
         try:
             yield
         finally:
+            self._pauses -= 1
             seconds = time.perf_counter() - start
-            self._mark += seconds
+            if not self._pauses:
+                self._mark += seconds
             self.longest_pause[what] = max(seconds, self.longest_pause.get(what, 0.0))
 
     @property
@@ -82,11 +86,11 @@ class TrainingClock:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint keeps."""
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "agreed_seconds": self.agreed_seconds}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self.seconds = self.agreed_seconds = float(state["seconds"])
+        """Go on from there; what was agreed stays so, since processes decide by it before they agree anew."""
+        self.seconds, self.agreed_seconds = float(state["seconds"]), float(state["agreed_seconds"])
 
 
 class EndByTheClock(TrainerCallback):

@@ -16,6 +16,7 @@ import signal
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from types import FrameType
@@ -87,7 +88,9 @@ class StopSignals:
     def _say(self, text: str) -> None:
         # Not through sys.stderr, in whose lock the signal may have arrived.
         if self._speaks:
-            os.write(2, f"\n{text}\n".encode())
+            # Who reads it may be gone, and an exception would come out of whatever the run is doing.
+            with suppress(OSError):
+                os.write(2, f"\n{text}\n".encode())
 
 
 # Signals are sent to a process: what one run in it was too late to act on, the next one does.

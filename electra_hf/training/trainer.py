@@ -11,7 +11,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `floating_point_ops`: exact FLOPs.
 * `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
 * `get_train_dataloader`: the rows of a batch are a function of the step (`batches`).
-* `_run_epoch`: the order of the data is told where an epoch begins; a finished run that is resumed stays as it is.
+* `_run_epoch`: the order of the data is told where an epoch begins.
 * `create_scheduler`, `_finalize_training`: a schedule in time instead of steps.
 
 Bad steps and jumps of the loss are `guarded_trainer`'s; what fine-tuning does alike is in `base_trainer`.
@@ -202,14 +202,14 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
 
     def _run_epoch(self, **kwargs: Any) -> None:
         self.restore_once()
-        # A run that is resumed where it ended has nothing to do; the stock loop looks only after one step more.
-        if self.state.global_step >= self.state.max_steps or (self._end is not None and self._end.is_over):
-            self.control.should_training_stop = True
-            return
-        if self.order is not None:
+        if self.order is not None and not self._is_finished:
             resumed = kwargs["epoch"] == kwargs["epochs_trained"]
             self.order.start_epoch(kwargs["epoch"], kwargs["steps_trained_in_current_epoch"] if resumed else 0)
         super()._run_epoch(**kwargs)
+
+    @property
+    def _is_finished(self) -> bool:
+        return super()._is_finished or (self._end is not None and self._end.is_over)
 
     def _finalize_training(self, trial: Any, num_train_samples: Any, start_time: float) -> Any:
         if self._end is not None:

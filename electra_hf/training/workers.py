@@ -1,6 +1,7 @@
 """How the worker processes of a data loader begin, and what signals do to them."""
 
 import faulthandler
+import multiprocessing
 import os
 import signal
 import sys
@@ -48,7 +49,9 @@ def _take_sigterm() -> None:
     with a loader still there, and waits for them. It also lives on when others send the signal to all, and a worker
     whose main process died leaves by itself, as torch has it; the alarm is for one that cannot.
     """
+    process = multiprocessing.parent_process()  # not always the system's: that may be a server that starts workers
+    parent = process.pid if process is not None else os.getppid()
     while True:
-        if signal.sigwaitinfo([signal.SIGTERM]).si_pid == os.getppid():
+        if signal.sigwaitinfo([signal.SIGTERM]).si_pid == parent:
             os._exit(0)
         signal.alarm(_SECONDS_AFTER_SIGTERM)

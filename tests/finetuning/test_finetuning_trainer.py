@@ -155,6 +155,17 @@ def test_a_resumed_run_is_the_run_that_was_not(make_trainer):
     assert_same_weights(weights_of(resumed), weights_of(whole))
 
 
+def test_a_finished_run_that_is_resumed_stays_as_it_is(make_trainer):
+    """It ends within an epoch."""
+    options = {"dropout": 0.1, "save_strategy": "steps", "save_steps": 2, "max_steps": 4}
+    whole = make_trainer(**options)
+    whole.train()
+    resumed = make_trainer(**options)
+    resumed.train(resume_from_checkpoint=f"{whole.args.output_dir}/checkpoint-4")
+    assert resumed.state.global_step == 4
+    assert_same_weights(weights_of(resumed), weights_of(whole))
+
+
 def test_the_best_checkpoint_is_loaded(make_trainer):
     class Worse(TrainerCallback):
         """The first evaluation is made the best one."""

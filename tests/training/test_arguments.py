@@ -147,3 +147,10 @@ def test_what_was_left_out_is_decided_where_it_has_an_effect(tmp_path):
     assert (args.muon_momentum, args.decay_fraction) == (0.95, 0.2)
     args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     assert (args.muon_momentum, args.decay_fraction) == (None, None)
+
+
+@pytest.mark.parametrize("wish", ["false", "False", ""])
+def test_not_to_resume_is_not_to_resume(tmp_path, wish):
+    """The folder of another run is refused to a run that begins."""
+    args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, resume_from_checkpoint=wish)
+    assert args.resume_from_checkpoint is None

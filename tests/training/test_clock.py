@@ -16,7 +16,7 @@ from transformers import TrainerCallback
 from electra_hf.errors import UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer, clock
-from electra_hf.training.clock import TrainingClock
+from electra_hf.training.clock import EndByTheClock, TrainingClock
 from electra_hf.training.optimization import paper_linear_factor, schedule_in_time, wsd_schedule
 
 
@@ -45,7 +45,7 @@ class Passing(TrainerCallback):
 
     def on_train_begin(self, *_, **__):
         if self.before:
-            self.trainer.clock.load_state_dict({"seconds": self.before})
+            self.trainer.clock.load_state_dict({"seconds": self.before, "agreed_seconds": self.before})
 
     def on_step_begin(self, *_, **__):
         self.now.seconds += 6
@@ -93,9 +93,31 @@ def test_pauses_are_no_time_of_training(now):
     measured.step()
     assert (measured.seconds, measured.step_seconds) == (62, 2)
     assert measured.reserve == 2 * 2 + 7 + 20
-    other = TrainingClock()
-    other.load_state_dict(measured.state_dict())
-    assert other.seconds == other.agreed_seconds == 62
+
+
+def test_a_pause_may_be_part_of_another(now):
+    """The Trainer evaluates several data sets in one evaluation."""
+    measured = TrainingClock()
+    measured.start()
+    with measured.pause("evaluation"):
+        for _ in range(2):
+            with measured.pause("evaluation"):
+                now.seconds += 20
+    now.seconds += 2
+    measured.step()
+    assert measured.seconds == 2 and measured.longest_pause == {"evaluation": 40}
+
+
+def test_resumed_processes_agree_whether_the_time_is_over():
+    """Their own clocks differ, and they decide before they have exchanged anything."""
+    over = []
+    for seconds in (60.2, 59.9):
+        measured, resumed = TrainingClock(), TrainingClock()
+        measured.seconds, measured.agreed_seconds = seconds, 60.1
+        resumed.load_state_dict(measured.state_dict())
+        assert resumed.seconds == seconds
+        over.append(EndByTheClock(resumed, 60).is_over)
+    assert over == [True, True]
 
 
 def test_age_of_a_process_counts_its_imports():

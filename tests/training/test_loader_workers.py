@@ -40,6 +40,23 @@ def test_workers_leave_when_their_process_says_so(batches):
     assert process.exitcode == 0
 
 
+def test_workers_leave_whoever_has_started_them():
+    """With `forkserver`, Python's own choice from 3.14 on, the system's parent of a worker is a server."""
+    loader = DataLoader(
+        range(40), batch_size=1, num_workers=1, prefetch_factor=1, multiprocessing_context="forkserver",
+        worker_init_fn=partial(start_worker, num_workers=1, rank=0),
+    )  # fmt: skip
+    batches = iter(loader)
+    next(batches)
+    process = batches._workers[0]
+    process.terminate()
+    process.join(timeout=60)
+    try:
+        assert process.exitcode == 0
+    finally:
+        process.kill()
+
+
 @pytest.fixture
 def standard_error(tmp_path):
     """A file that standard error goes to, also that of processes started meanwhile."""

@@ -224,3 +224,23 @@ def test_what_is_agreed_on_alone_is_what_is_known():
     assert agreement.later((15, 2.5)) == agreement.now((15, 2.5)) == [15, 2.5]
     assert agreement.finish() is None
     assert not torch.distributed.is_initialized()
+
+
+def test_weights_alone_are_no_promise(make_trainer):
+    trainer = make_trainer(callbacks=(Send("on_step_begin", 2),), save_only_model=True)
+    with pytest.raises(Interrupted, match="checkpoint-3 holds the weights only .* cannot go on from there"):
+        trainer.train()
+
+
+def test_a_signal_is_noted_though_nobody_reads_standard_error(monkeypatch):
+    def broken(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("os.write", broken)
+    signals = StopSignals()
+    signals.install(speaks=True)
+    try:
+        os.kill(os.getpid(), signal.SIGUSR1)
+        assert signals.received == signal.SIGUSR1
+    finally:
+        signals.restore()

@@ -9,7 +9,8 @@ output_dir/superseded-checkpoint-N/   one of a branch that was left, since an ol
 from electra_hf.training.checkpoints.failures import explain_load_errors, explain_save_errors
 from electra_hf.training.checkpoints.manifest import MANIFEST_NAME, Manifest, read_manifest, verify
 from electra_hf.training.checkpoints.process_state import Stateful
-from electra_hf.training.checkpoints.resume import claim_output_dir, resolve_resume
+from electra_hf.training.checkpoints.publishing import remove
+from electra_hf.training.checkpoints.resume import claim_output_dir, first_process_decides, resolve_resume
 from electra_hf.training.checkpoints.retention import checkpoints_in, milestone_of, parse_milestones
 from electra_hf.training.checkpoints.trainer import CheckpointingTrainer
 
@@ -22,9 +23,11 @@ __all__ = [
     "claim_output_dir",
     "explain_load_errors",
     "explain_save_errors",
+    "first_process_decides",
     "milestone_of",
     "parse_milestones",
     "read_manifest",
+    "remove",
     "resolve_resume",
     "verify",
 ]

@@ -130,6 +130,8 @@ def set_newer_aside(checkpoint: Path, output_dir: Path) -> None:
     """
     if checkpoint.resolve().parent != output_dir.resolve():
         return
+    # A replaced one among them would get the name back that is free then.
+    remove_leftovers(output_dir)
     for newer in checkpoints_in(output_dir):
         if step_of(newer) > step_of(checkpoint):
             aside = _set_aside(newer, _SUPERSEDED)

@@ -7,7 +7,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
   goes on in silence without an optimiser, a schedule, random numbers or weights.
 * `_evaluate`: what is evaluated before the first step is not evaluated again before the first one of a resumed run.
 * `_run_epoch`, `log`, `_finalize_training`: the open logging window goes on, and the mean loss is of the whole run;
-  the last checkpoint is not removed at the end.
+  a finished run that is resumed stays as it is; the last checkpoint is not removed at the end.
 """
 
 import logging
@@ -220,7 +220,15 @@ class CheckpointingTrainer(SavingTrainer):
     def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
         # All that a run begins with has been set to its beginning by now.
         self.restore_once()
+        # A run that is resumed where it ended has nothing to do; the stock loop looks only after one step more.
+        if self._is_finished:
+            self.control.should_training_stop = True
+            return
         super()._run_epoch(*args, **kwargs)
+
+    @property
+    def _is_finished(self) -> bool:
+        return self.state.global_step >= self.state.max_steps
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log an event; see `Trainer.log`. The mean loss at the end is that of the whole run."""

@@ -128,3 +128,12 @@ def test_read_only_folder(tmp_path):
     tmp_path.chmod(0o500)
     with pytest.raises(CheckpointError, match="permission denied"):
         claim_output_dir(tmp_path / "run", resume=False)
+
+
+def test_a_replaced_checkpoint_does_not_come_back(tmp_path, make_checkpoint):
+    """A run was killed when it had written step 9 once more, and is left for step 8."""
+    chosen, newer = make_checkpoint(tmp_path, 8), make_checkpoint(tmp_path, 9)
+    newer.rename(tmp_path / "tmp-replaced-checkpoint-9")
+    (tmp_path / "checkpoint-9").mkdir()
+    set_newer_aside(chosen, tmp_path)
+    assert resolve_resume("auto", tmp_path) == chosen
