@@ -4,8 +4,8 @@ What is overridden, and why (transformers 5.15 to 5.23):
 
 * `_save_checkpoint`: the stock one writes in place, so a killed run leaves half a checkpoint, and a full disk ends the
   run.
-* `save_model`, `_save`: others may read the weights, and a full disk is explained.
-* `push_to_hub`: what only this run needs is not uploaded.
+* `save_model`, `_save`: the Hub token stays out of training_args.bin, others may read the weights, and a full disk is
+  explained.
 
 With FSDP and DeepSpeed the same sequence holds: all processes write below the temporary folder, whose subfolders are
 hashed like the rest. That was not tested, since accelerate refuses FSDP on a CPU and DeepSpeed is not installed here.
@@ -32,7 +32,6 @@ from electra_hf.training.checkpoints.failures import explain_save_errors
 from electra_hf.training.checkpoints.manifest import Manifest
 from electra_hf.training.checkpoints.process_state import Stateful, process_state_name
 from electra_hf.training.checkpoints.retention import MilestoneCallback, milestone_of, rotate
-from electra_hf.training.checkpoints.uploads import without_run_files
 
 logger = logging.getLogger(__name__)
 
@@ -163,15 +162,10 @@ class SavingTrainer(Trainer):
 
     def _push_published(self, checkpoint: Path) -> None:
         try:
-            with explain_save_errors(self.args.output_dir), without_run_files():
+            with explain_save_errors(self.args.output_dir):
                 self._push_from_checkpoint(str(checkpoint))
         except CheckpointError as error:
             logger.error("%s is complete, but was not uploaded: %s", checkpoint, error)
-
-    def push_to_hub(self, *args: Any, **kwargs: Any) -> Any:
-        """Upload the model; see `Trainer.push_to_hub`."""
-        with without_run_files():
-            return super().push_to_hub(*args, **kwargs)
 
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the model; see `Trainer.save_model`.
