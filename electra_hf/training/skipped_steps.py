@@ -24,7 +24,7 @@ from electra_hf.errors import TrainingError
 
 logger = logging.getLogger(__name__)
 
-FOLDER = "skipped-steps"
+FOLDER = "_skipped-steps"
 MAX_FILES = 20
 _FACTS = "step"  # the key of the facts in the header of a file
 
@@ -50,7 +50,7 @@ class _Step:
 
 
 class SkippedSteps:
-    """Counts the skipped steps of a run and writes their batches to `OUTPUT_DIR/skipped-steps/`.
+    """Counts the skipped steps of a run and writes their batches to `OUTPUT_DIR/_skipped-steps/`.
 
     Args:
         output_dir: The run's folder.
@@ -216,11 +216,11 @@ class SkippedSteps:
 
 
 def load_skipped_step(file: str | Path) -> tuple[list[dict[str, Tensor]], dict[str, Any]]:
-    """Read a file of `skipped-steps/`.
+    """Read a file of `_skipped-steps/`.
 
     To see where the numbers end, give the batches to the model of a checkpoint:
 
-        batches, facts = load_skipped_step("run/skipped-steps/step-1200.safetensors")
+        batches, facts = load_skipped_step("run/_skipped-steps/step-1200.safetensors")
         with torch.autograd.detect_anomaly():
             model(**batches[0]).loss.backward()
 

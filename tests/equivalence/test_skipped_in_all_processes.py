@@ -23,7 +23,7 @@ def test_two_processes_skip_the_bad_step_of_one(train_tiny):
     weights = [(run.folder / f"weights-{rank}.json").read_text() for rank in (0, 1)]
     assert weights[0] == weights[1]
     assert "NaN" not in weights[0]
-    files = [run.folder / "skipped-steps" / f"step-3-rank-{rank}.safetensors" for rank in (0, 1)]
-    assert sorted((run.folder / "skipped-steps").iterdir()) == files
+    files = [run.folder / "_skipped-steps" / f"step-3-rank-{rank}.safetensors" for rank in (0, 1)]
+    assert sorted((run.folder / "_skipped-steps").iterdir()) == files
     losses = [load_skipped_step(file)[1]["losses"] for file in files]
     assert [math.isfinite(loss) for (loss,) in losses] == [True, False]

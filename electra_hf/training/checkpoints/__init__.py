@@ -1,9 +1,9 @@
 """Checkpoints that are there whole or not at all: how they are written, proved, kept, and gone on from.
 
 output_dir/checkpoint-N/              complete: it has a manifest, and every byte can be checked against it
-output_dir/tmp-checkpoint-N/          one that is being written; a killed run leaves it, the next one removes it
-output_dir/damaged-checkpoint-N/      one that did not pass the check, kept for inspection
-output_dir/superseded-checkpoint-N/   one of a branch that was left, since an older checkpoint was gone on from
+output_dir/_tmp-checkpoint-N/         one that is being written; a killed run leaves it, the next one removes it
+output_dir/_damaged-checkpoint-N/     one that did not pass the check, kept for inspection
+output_dir/_superseded-checkpoint-N/  one of a branch that was left, since an older checkpoint was gone on from
 """
 
 from electra_hf.training.checkpoints.failures import explain_load_errors, explain_save_errors

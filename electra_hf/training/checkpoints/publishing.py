@@ -19,16 +19,16 @@ from electra_hf.training.checkpoints.manifest import MANIFEST_NAME, Manifest, de
 
 logger = logging.getLogger(__name__)
 
-_REPLACED = "tmp-replaced-"
-_REMOVED = "tmp-removed-"
-_LEFTOVER = re.compile(r"tmp-(removed-|replaced-)?checkpoint-\d+")
+_REPLACED = "_tmp-replaced-"
+_REMOVED = "_tmp-removed-"
+_LEFTOVER = re.compile(r"_tmp-(removed-|replaced-)?checkpoint-\d+")
 # What is not in the estimate: configurations, the tokenizer, states of single processes.
 _SPARE_BYTES = 2**20
 
 
 def staging_folder(checkpoint: Path) -> Path:
     """Where a checkpoint is written before it gets its name."""
-    return checkpoint.with_name(f"tmp-{checkpoint.name}")
+    return checkpoint.with_name(f"_tmp-{checkpoint.name}")
 
 
 def remove_leftovers(run_dir: Path) -> None:
@@ -41,7 +41,7 @@ def remove_leftovers(run_dir: Path) -> None:
         checkpoint = path.with_name(path.name.removeprefix(_REPLACED))
         if not checkpoint.exists():
             path.rename(checkpoint)
-    for path in run_dir.glob("tmp-*checkpoint-*"):
+    for path in run_dir.glob("_tmp-*checkpoint-*"):
         if _LEFTOVER.fullmatch(path.name):
             shutil.rmtree(path)
 

@@ -17,7 +17,7 @@ from electra_hf.training.checkpoints.retention import checkpoints_in, step_of
 logger = logging.getLogger(__name__)
 
 _RUN_FILES = ("model.safetensors", "trainer_state.json", "model.safetensors.index.json")
-_DAMAGED, _SUPERSEDED = "damaged", "superseded"
+_DAMAGED, _SUPERSEDED = "_damaged", "_superseded"  # uploads leave out what begins with _
 
 Result = TypeVar("Result")
 
@@ -32,7 +32,7 @@ def resolve_resume(resume_from_checkpoint: str | None, output_dir: str | Path) -
         resume_from_checkpoint: A folder; `true` for the newest complete checkpoint, which must exist; `auto` for the
             newest complete checkpoint, or a fresh start if there is none; None or `false` for a fresh start.
         output_dir: The run's folder. For `auto` and `true`, checkpoints that are newer than the one returned are
-            damaged, and renamed to `damaged-checkpoint-N`.
+            damaged, and renamed to `_damaged-checkpoint-N`.
 
     Returns:
         The checkpoint, or None for a fresh start.
@@ -144,7 +144,7 @@ def set_newer_aside(checkpoint: Path, output_dir: Path) -> None:
 
 
 def _set_aside(folder: Path, why: str) -> Path:
-    """Rename to `damaged-checkpoint-N` or `superseded-checkpoint-N`, with a number where the name is taken."""
+    """Rename to `_damaged-checkpoint-N` or `_superseded-checkpoint-N`, with a number where the name is taken."""
     name, number = f"{why}-{folder.name}", 1
     while folder.with_name(name).exists():
         number += 1

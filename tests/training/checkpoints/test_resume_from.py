@@ -28,17 +28,17 @@ def test_damaged_checkpoints_are_named_and_kept_aside(tmp_path, make_checkpoint,
     whole = make_checkpoint(tmp_path, 8)
     (make_checkpoint(tmp_path, 9) / "generator/config.json").write_text('{"step": 0}')
     (make_checkpoint(tmp_path, 10) / "manifest.json").unlink()
-    (tmp_path / "damaged-checkpoint-10").mkdir()
+    (tmp_path / "_damaged-checkpoint-10").mkdir()
     assert resolve_resume("auto", tmp_path) == whole
     assert names(tmp_path) == [
         "checkpoint-8",
-        "damaged-checkpoint-10",
-        "damaged-checkpoint-10-2",
-        "damaged-checkpoint-9",
+        "_damaged-checkpoint-10",
+        "_damaged-checkpoint-10-2",
+        "_damaged-checkpoint-9",
     ]
     assert "checkpoint-9 is damaged: generator/config.json was changed" in caplog.text
     assert "checkpoint-10 has no manifest.json: it was not finished, or another version" in caplog.text
-    assert "kept as damaged-checkpoint-10-2, and checkpoint-8 is used" in caplog.text
+    assert "kept as _damaged-checkpoint-10-2, and checkpoint-8 is used" in caplog.text
 
 
 @pytest.mark.parametrize("wish", ["auto", "true"])
@@ -84,17 +84,17 @@ def test_newer_checkpoints_of_a_branch_that_is_left_are_set_aside(tmp_path, make
     set_newer_aside(make_checkpoint(tmp_path / "other", 1), tmp_path / "run")
     assert len(names(tmp_path / "run")) == 3, "a checkpoint of another run leaves this one alone"
     set_newer_aside(tmp_path / "run" / "checkpoint-8", tmp_path / "run")
-    assert names(tmp_path / "run") == ["checkpoint-8", "superseded-checkpoint-10", "superseded-checkpoint-9"]
+    assert names(tmp_path / "run") == ["checkpoint-8", "_superseded-checkpoint-10", "_superseded-checkpoint-9"]
 
 
 def test_leftovers_of_a_killed_run_are_cleaned_up(tmp_path, make_checkpoint):
     make_checkpoint(tmp_path, 9)
-    (tmp_path / "tmp-checkpoint-10").mkdir()
-    (tmp_path / "tmp-removed-checkpoint-8").mkdir()
+    (tmp_path / "_tmp-checkpoint-10").mkdir()
+    (tmp_path / "_tmp-removed-checkpoint-8").mkdir()
     # Killed between the two renames of a save that replaces one of the same step.
-    make_checkpoint(tmp_path, 11).rename(tmp_path / "tmp-replaced-checkpoint-11")
+    make_checkpoint(tmp_path, 11).rename(tmp_path / "_tmp-replaced-checkpoint-11")
     # ... and after both of them.
-    (tmp_path / "tmp-replaced-checkpoint-9").mkdir()
+    (tmp_path / "_tmp-replaced-checkpoint-9").mkdir()
     (tmp_path / "tmp-notes").mkdir()
     assert resolve_resume("auto", tmp_path) == tmp_path / "checkpoint-11"
     assert names(tmp_path) == ["checkpoint-11", "checkpoint-9", "tmp-notes"]
@@ -133,7 +133,7 @@ def test_read_only_folder(tmp_path):
 def test_a_replaced_checkpoint_does_not_come_back(tmp_path, make_checkpoint):
     """A run was killed when it had written step 9 once more, and is left for step 8."""
     chosen, newer = make_checkpoint(tmp_path, 8), make_checkpoint(tmp_path, 9)
-    newer.rename(tmp_path / "tmp-replaced-checkpoint-9")
+    newer.rename(tmp_path / "_tmp-replaced-checkpoint-9")
     (tmp_path / "checkpoint-9").mkdir()
     set_newer_aside(chosen, tmp_path)
     assert resolve_resume("auto", tmp_path) == chosen
