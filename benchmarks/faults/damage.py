@@ -40,7 +40,7 @@ def damage_everything(newest: Path, former: Path) -> tuple[Counter[str], list[st
     rng = random.Random(0)
     noticed: Counter[str] = Counter()
     missed: list[str] = []
-    aside = newest.with_name(f"damaged-{newest.name}")
+    aside = newest.with_name(f"_damaged-{newest.name}")
     for path in sorted(path for path in newest.rglob("*") if path.is_file()):
         name, whole = path.relative_to(newest).as_posix(), path.read_bytes()
         for kind, data in damages(path, rng):

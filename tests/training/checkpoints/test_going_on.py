@@ -102,7 +102,7 @@ def test_last_checkpoint_is_known_from_the_start(run_dir, make_trainer):
 def test_an_older_checkpoint_begins_a_new_branch(run_dir, make_trainer, caplog):
     make_trainer(run_dir).train(resume_from_checkpoint=str(run_dir / "checkpoint-2"))
     names = sorted(path.name for path in run_dir.iterdir() if path.is_dir())
-    assert names == ["checkpoint-2", "checkpoint-4", "_superseded-checkpoint-4"]
+    assert names == ["_superseded-checkpoint-4", "checkpoint-2", "checkpoint-4"]
     assert "kept as _superseded-checkpoint-4" in caplog.text
 
 

@@ -31,10 +31,10 @@ def test_damaged_checkpoints_are_named_and_kept_aside(tmp_path, make_checkpoint,
     (tmp_path / "_damaged-checkpoint-10").mkdir()
     assert resolve_resume("auto", tmp_path) == whole
     assert names(tmp_path) == [
-        "checkpoint-8",
         "_damaged-checkpoint-10",
         "_damaged-checkpoint-10-2",
         "_damaged-checkpoint-9",
+        "checkpoint-8",
     ]
     assert "checkpoint-9 is damaged: generator/config.json was changed" in caplog.text
     assert "checkpoint-10 has no manifest.json: it was not finished, or another version" in caplog.text
@@ -84,7 +84,7 @@ def test_newer_checkpoints_of_a_branch_that_is_left_are_set_aside(tmp_path, make
     set_newer_aside(make_checkpoint(tmp_path / "other", 1), tmp_path / "run")
     assert len(names(tmp_path / "run")) == 3, "a checkpoint of another run leaves this one alone"
     set_newer_aside(tmp_path / "run" / "checkpoint-8", tmp_path / "run")
-    assert names(tmp_path / "run") == ["checkpoint-8", "_superseded-checkpoint-10", "_superseded-checkpoint-9"]
+    assert names(tmp_path / "run") == ["_superseded-checkpoint-10", "_superseded-checkpoint-9", "checkpoint-8"]
 
 
 def test_leftovers_of_a_killed_run_are_cleaned_up(tmp_path, make_checkpoint):
