@@ -193,5 +193,5 @@ def test_kernels_and_compilation_exclude_each_other(tokenizer, tmp_path):
 
 
 def test_an_attention_that_nobody_knows_is_named(tokenizer):
-    with pytest.raises(UsageError, match="attn_implementation sdap cannot be used"):
+    with pytest.raises(UsageError, match="--attn_implementation sdap: there is no such attention; choose sdpa"):
         build(tokenizer, config_overrides=SIZES, attn_implementation="sdap")

@@ -36,6 +36,11 @@ def test_only_the_loaded_half_is_held_to_it(loaded):
     assert any("fresh" in line for line in lines)
 
 
+def ours(caplog):
+    """Other libraries' records may be among them, if an earlier test has made those talk."""
+    return [record for record in caplog.records if record.name.startswith("electra_hf")]
+
+
 def test_it_is_said_once_at_the_first_step(tmp_path, caplog):
     callback = HealthCallback(vocab_size=V, mask_fraction=0.15, fresh=False, loaded=BOTH)
     args, control = TrainingArguments(output_dir=str(tmp_path)), TrainerControl()
@@ -44,9 +49,9 @@ def test_it_is_said_once_at_the_first_step(tmp_path, caplog):
     healthy = {**LEARNT, "generator_accuracy": 0.3, "replaced_fraction": 0.08, "rtd_auc": 0.9}
     with caplog.at_level(logging.INFO, logger="electra_hf"):
         callback.on_log(args, TrainerState(global_step=1, max_steps=100), control, logs=healthy)
-        said = len(caplog.records)
+        said = ours(caplog)
         callback.on_log(args, TrainerState(global_step=2, max_steps=100), control, logs=healthy)
-    assert said == len(caplog.records) == 2
+    assert said == ours(caplog) and len(said) == 2
 
 
 def test_a_resumed_run_is_not_measured_again(tmp_path, caplog):
