@@ -223,7 +223,8 @@ def test_a_manifest_that_names_other_places(corpus, tokenizer, change):
     prepare(corpus, tokenizer, URL, SETTINGS, **SMALL)
     path = as_path(URL) / "manifest.json"
     path.write_bytes(storage.to_json(json.loads(path.read_bytes()) | change))
-    with pytest.raises(PreparationError, match=r"names files that no preparation makes|is damaged \(.* is not listed\)"):
+    said = r"names files that no preparation makes|is damaged \(.* is not listed\)"
+    with pytest.raises(PreparationError, match=said):
         BlockDataset(URL)
 
 
