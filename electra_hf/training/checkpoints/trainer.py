@@ -240,11 +240,21 @@ class CheckpointingTrainer(SavingTrainer):
         """Steps after `start` whose losses are in the logged sums."""
         return self.state.global_step - start
 
+    @staticmethod
+    def _check_best(checkpoint: Path) -> None:
+        try:
+            verify(checkpoint)
+        except CheckpointError as error:
+            raise CheckpointError(
+                f"{error}: the best weights cannot be loaded at the end. To finish with the last ones, run the same "
+                "command with --resume_from_checkpoint auto and without --load_best_model_at_end"
+            ) from error
+
     def _finalize_training(self, *args: Any, **kwargs: Any) -> Any:
         # A finished run that is resumed has no epoch to run.
         self.restore_once()
         if self.args.load_best_model_at_end and (best := self.state.best_model_checkpoint) is not None:
-            self._together(lambda: verify(Path(best)), Path(best), writer_only=True)
+            self._together(lambda: self._check_best(Path(best)), Path(best), writer_only=True)
         # The stock Trainer would remove all but the best checkpoint, milestones and the last one too.
         limit, self.args.save_total_limit = self.args.save_total_limit, None
         try:
