@@ -257,7 +257,10 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             dataloader = super().get_eval_dataloader(eval_dataset)
         finally:
             self.args.dataloader_drop_last, self.accelerator.even_batches = drop_last, even_batches
-        cast(Any, dataloader).base_dataloader.worker_init_fn = worker_start(self.args)
+        loader = cast(Any, dataloader).base_dataloader
+        loader.worker_init_fn = worker_start(self.args)
+        # Otherwise the start of workers draws from the noise of one evaluation: of another one after a resume.
+        loader.generator = torch.Generator().manual_seed(_EVALUATION_SEED)
         # A loader that persistent workers keep alive counts its passes as epochs, which would change the masks.
         dataloader.set_epoch(0)  # type: ignore[attr-defined]
         return dataloader

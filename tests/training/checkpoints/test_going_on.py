@@ -201,3 +201,11 @@ def test_new_noise_is_a_function_of_seed_step_and_process():
         start_noise_anew(*arguments)
         draws.append(torch.rand(2).tolist())
     assert draws[0] == draws[4] and len({tuple(draw) for draw in draws}) == 4
+
+
+def test_every_evaluation_of_a_run_has_the_same_noise(tmp_path, make_trainer):
+    """Also that in which workers that live on are started: it is another one after a resume."""
+    trainer = make_trainer(tmp_path, dataloader_num_workers=1, dataloader_persistent_workers=True)
+    first, later = trainer.evaluate(), trainer.evaluate()
+    compared = ("eval_loss", "eval_replaced_fraction", "eval_rtd_auc")
+    assert [first[name] for name in compared] == [later[name] for name in compared]
