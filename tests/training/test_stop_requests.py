@@ -51,6 +51,14 @@ class Send(TrainerCallback):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.fixture(autouse=True)
+def heeded_interrupts():
+    """Ctrl-C as in a terminal: jobs in the background of a shell inherit that it is ignored, and so do these tests."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def make_trainer(tmp_path, tokenizer, make_model):
     def make(folder: str = "run", callbacks: tuple = (), **options) -> ReplacedTokenDetectionTrainer:
