@@ -12,7 +12,6 @@ with another seed is the control: it must differ, or the comparison sees nothing
 
 import argparse
 import json
-import os
 import random
 import signal
 import statistics
@@ -28,42 +27,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
-import torch
-from safetensors.torch import load_file
-from watched_run import read_phase
+from final_state import differing_bits, differing_entries, final_state
+from real_runs import PATIENCE, VICTIM, Case, Run, make_corpus
 
 from electra_hf.errors import ElectraHfError, run_script
-
-HERE = Path(__file__).parent
-STEPS, PATIENCE = 120, 300
-# Nothing coincides: windows of the log straddle checkpoints, evaluations lie between both.
-EVERY_RUN = (
-    *("--train_tokenizer", "--vocab_size", "400", "--max_seq_length", "32", "--generator_width", "0.5"),
-    "--config_overrides",
-    "embedding_size=32,hidden_size=32,num_hidden_layers=2,num_attention_heads=2,intermediate_size=64,"
-    "max_position_embeddings=32",
-    *("--max_steps", str(STEPS), "--per_device_eval_batch_size", "4", "--seed", "7"),
-    *("--save_steps", "4", "--save_total_limit", "2", "--logging_steps", "3"),
-    *("--eval_strategy", "steps", "--eval_steps", "5", "--do_eval", "--validation_split_percentage", "20"),
-    *("--use_cpu", "--disable_tqdm", "true"),
-)
-TIMING = ("runtime", "per_second", "remaining_seconds", "teraflops", "preparation_time")
-
-
-@dataclass(frozen=True)
-class Case:
-    """A way to run.
-
-    Attributes:
-        options: besides `EVERY_RUN`.
-        processes: number of ranks.
-    """
-
-    options: tuple[str, ...]
-    processes: int = 1
-
 
 CASES = {
     "map-style": Case(("--per_device_train_batch_size", "8")),
@@ -103,52 +71,6 @@ class Outcome:
     log: int = 0
 
 
-class Run:
-    """One output folder and the processes that write there."""
-
-    def __init__(self, case: Case, home: Path, name: str, corpus: Path, extra: Sequence[str] = ()) -> None:
-        self.folder, self.phase, self.log = home / name, home / f"{name}.phase", home / f"{name}.log"
-        launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={case.processes}"]
-        self.command = [
-            sys.executable,
-            *(launcher if case.processes > 1 else ()),
-            *(str(HERE / "watched_run.py"), str(self.phase), "--train_file", str(corpus)),
-            *(*EVERY_RUN, *case.options, *extra, "--output_dir", str(self.folder)),
-            *("--resume_from_checkpoint", "auto"),
-        ]
-        self.environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HOME": str(home / "hf")}
-        self.ranks = case.processes
-
-    def start(self) -> subprocess.Popen:
-        for rank in range(self.ranks):
-            Path(f"{self.phase}-{rank}").unlink(missing_ok=True)
-        with self.log.open("a", encoding="utf-8") as log:
-            return subprocess.Popen(self.command, env=self.environment, stdout=log, stderr=log)
-
-    def where(self) -> tuple[str, int]:
-        return read_phase(Path(f"{self.phase}-0"))
-
-    @property
-    def finished(self) -> bool:
-        """`save_state` is the last thing of all that is written, next to the pictures."""
-        return (self.folder / "README.md").is_file()
-
-    def newest(self) -> int:
-        """The step of the newest published checkpoint, 0 without one."""
-        return max((int(path.name.partition("-")[2]) for path in self.folder.glob("checkpoint-*")), default=0)
-
-    def finish(self) -> float:
-        """Run to the end; seconds between the first step and the end."""
-        process = self.start()
-        while process.poll() is None and self.where()[1] < 0:
-            time.sleep(0.01)
-        started = time.monotonic()
-        process.wait(timeout=PATIENCE)
-        if not self.finished:
-            raise ElectraHfError(f"the run did not finish; the end of its log:\n{self.log.read_text()[-3000:]}")
-        return time.monotonic() - started
-
-
 def interrupt(run: Run, signal_number: int, target: str, delay: float, outcome: Outcome) -> bool:
     """Start, wait, send a signal, wait for the end. Returns whether the run was interrupted."""
     process = run.start()
@@ -161,7 +83,7 @@ def interrupt(run: Run, signal_number: int, target: str, delay: float, outcome: 
         return False
     parent = psutil.Process(process.pid)
     everybody = parent.children(recursive=True)
-    ranks = [child for child in everybody if str(HERE / "watched_run.py") in command_of(child) and run.ranks > 1]
+    ranks = [child for child in everybody if str(VICTIM) in command_of(child) and run.ranks > 1]
     if signal_number == signal.SIGKILL and target == "all":
         chosen = [parent, *everybody]
     else:
@@ -206,85 +128,9 @@ def chain(run: Run, seed: int, *, signal_number: int, horizon: float) -> Outcome
     return outcome
 
 
-# Comparison
-
-
-def tensors_in(value: Any, name: str = "") -> dict[str, torch.Tensor]:
-    """All tensors and numbers of a nested state, by their place."""
-    if isinstance(value, torch.Tensor):
-        return {name: value}
-    if isinstance(value, np.ndarray):
-        return {name: torch.from_numpy(value.astype(np.int64))}
-    if isinstance(value, dict):
-        items = list(value.items())
-    elif isinstance(value, list | tuple):
-        items = list(enumerate(value))
-    else:
-        return {name: torch.tensor(float(value), dtype=torch.float64)} if isinstance(value, int | float) else {}
-    return {key: tensor for item, inner in items for key, tensor in tensors_in(inner, f"{name}/{item}").items()}
-
-
-def final_state(folder: Path) -> dict[str, torch.Tensor]:
-    """Everything that the last checkpoint holds."""
-    checkpoint = folder / f"checkpoint-{STEPS}"
-    state = {}
-    for path in sorted(checkpoint.rglob("*")):
-        name = str(path.relative_to(checkpoint))
-        if path.suffix == ".safetensors":
-            state |= {f"{name}: {key}": value for key, value in load_file(path).items()}
-        elif path.name in ("optimizer.pt", "scheduler.pt") or path.name.startswith("rng_state"):
-            with torch.serialization.safe_globals([*_NUMPY]):
-                state |= tensors_in(torch.load(path, weights_only=True, map_location="cpu"), name)
-    return state
-
-
-# What numpy's random state is made of.
-_NUMPY = [
-    np.ndarray,
-    np.dtype,
-    np.dtypes.UInt32DType,
-    np._core.multiarray._reconstruct,  # pyright: ignore[reportAttributeAccessIssue]
-]
-
-
-def differing_bits(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> int:
-    """Bits that differ, in all tensors; those of a tensor that only one side has count as different."""
-    bits = 0
-    for name in one.keys() | other.keys():
-        pair = [side[name].contiguous().flatten().view(torch.uint8).numpy() for side in (one, other) if name in side]
-        if len(pair) < 2 or pair[0].shape != pair[1].shape:
-            bits += 8 * max(map(len, pair))
-        else:
-            bits += int(np.bitwise_count(pair[0] ^ pair[1]).sum())
-    return bits
-
-
-def logged(folder: Path) -> dict[str, str]:
-    """Everything in the log that does not depend on the clock, by its place, as text: NaN is NaN."""
-    rows = json.loads((folder / "trainer_state.json").read_text(encoding="utf-8"))["log_history"]
-    return {
-        f"{number}/{name}": json.dumps(value)
-        for number, row in enumerate(rows)
-        for name, value in row.items()
-        if not name.endswith(TIMING)
-    }
-
-
 def compare(run: Run, whole: Run, outcome: Outcome) -> None:
-    outcome.bits = differing_bits(final_state(run.folder), final_state(whole.folder))
-    ours, theirs = logged(run.folder), logged(whole.folder)
-    outcome.log = sum(ours.get(name) != theirs.get(name) for name in ours.keys() | theirs.keys())
-
-
-# The whole
-
-
-def make_corpus(path: Path) -> None:
-    """Documents of random words: about fifteen steps to an epoch."""
-    rng = random.Random(0)
-    words = ["".join(rng.choices("aeioulmnrst", k=rng.randint(2, 7))) for _ in range(200)]
-    documents = (" ".join(rng.choices(words, k=rng.randint(20, 80))) + "." for _ in range(90))
-    path.write_text("\n\n".join(documents), encoding="utf-8")
+    outcome.bits = differing_bits(final_state(run.last_checkpoint), final_state(whole.last_checkpoint))
+    outcome.log = differing_entries(run.folder, whole.folder)
 
 
 def run_case(name: str, case: Case, options: argparse.Namespace, home: Path, jobs: Sequence[tuple[int, int]]) -> dict:
@@ -306,7 +152,9 @@ def run_case(name: str, case: Case, options: argparse.Namespace, home: Path, job
     differing = Outcome()
     compare(control, whole, differing)
     found: dict[str, Any] = {"control": {"bits": differing.bits, "log": differing.log}, "values": {}}
-    found["values"] = {"bits": sum(8 * t.numel() * t.element_size() for t in final_state(whole.folder).values())}
+    found["values"] = {
+        "bits": sum(8 * t.numel() * t.element_size() for t in final_state(whole.last_checkpoint).values())
+    }
     for signal_number, wanted in jobs:
         outcomes: list[Outcome] = []
         while sum(len(outcome.phases) for outcome in outcomes) < wanted:
