@@ -10,6 +10,7 @@ from electra_hf.corpora.arguments import SourceArguments
 from electra_hf.errors import UsageError
 from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.arguments import BlockArguments
+from electra_hf.tokens.masking import SCHEMES
 
 _NOT_NEGATIVE, _SHARE = Range(0), Range(0, 1)
 
@@ -150,12 +151,25 @@ class DataArguments(BlockArguments, SourceArguments):
     random_replace_prob: float = field(
         default=0.0, metadata={"help": "Masked positions that become a random token (BERT: 0.1)."}
     )
+    masking: str = field(
+        default="token",
+        metadata={
+            "help": "What is masked: single tokens (ELECTRA), whole words (BERT's whole word masking), or spans of "
+            "words (SpanBERT); as many tokens each time.",
+            "choices": list(SCHEMES),
+        },
+    )
+    span_geometric_p: float = field(
+        default=0.2, metadata={"help": "With --masking span: p of the geometric distribution of a span's words."}
+    )
+    span_max_words: int = field(default=10, metadata={"help": "With --masking span: the most words of a span."})
 
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes = ("max_train_samples", "max_eval_samples", "preprocessing_num_workers", "shuffle_buffer_size")
         shares = ("mlm_probability", "mask_replace_prob", "random_replace_prob")
         check_ranges(self, {name: Range(1) for name in sizes} | dict.fromkeys(shares, _SHARE))
+        check_ranges(self, {"span_geometric_p": Range(0, 1, without="low"), "span_max_words": Range(1)})
         if not self.mlm_probability:
             raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
         if self.mask_replace_prob + self.random_replace_prob > 1:
