@@ -238,12 +238,12 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             positions, used = choose_positions(keys, candidates, lengths, self.mlm_probability)
         else:
             words = find_words(ids, candidates, self._word_flags)
-            shape = (*used_slots(candidates, lengths, self.mlm_probability), ids.shape[1])
+            budgets, capacity = used_slots(candidates, lengths, self.mlm_probability)
             if self.masking == "whole_word":
-                positions, used = choose_whole_words(keys, words, *shape)
+                positions, used = choose_whole_words(keys, words, budgets, capacity)
             else:
                 p, most = self.span_geometric_p, self.span_max_words
-                positions, used, spans = choose_spans(keys, words, *shape, geometric_p=p, max_words=most)
+                positions, used, spans = choose_spans(keys, words, budgets, capacity, geometric_p=p, max_words=most)
         masked = replace_tokens(
             ids,
             positions,

@@ -12,12 +12,12 @@ Both use exactly as many slots of a row as single tokens do. A word that has mor
 over, as in BERT, so that the last slots go to shorter words; only where none is short enough, the first one that was
 passed over is masked in part, from its beginning.
 
-SpanBERT draws one span after the other, and starts none at what is masked already. Here every word has a span that
-starts at it, and they come in random order, each with what is not masked yet. So no span waits for the one before it,
-and all words of a batch are treated at once. A span ends at a special token and at the end of the row, and the last
-one where the slots do.
+SpanBERT draws one span after the other, and starts none at what is masked already. Here a span starts at each of K
+random words, and they take their turns, each with what is not masked yet, so that no span waits for the one before it.
+A span ends at a special token and at the end of the row, and the last one where the slots do.
 
-Legend: batch = rows, length = tokens of a row, K = slots of a row, words = all words of the batch, row by row.
+Legend: batch = rows, length = tokens of a row, K = slots of a row, words = all words of the batch, row by row,
+order = the words of a row in the order in which they are to be masked.
 """
 
 from dataclasses import dataclass
@@ -25,29 +25,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from electra_hf.tokens.hashing import GOLDEN, fractions, mix
-from electra_hf.tokens.words import BEGINS, ENDS
+from electra_hf.tokens.words import BEGINS, ENDS, OPENS
 
 LONGEST_WORD = 10
 _SPAN_STREAM = np.uint64(3)
-_SIZE_BITS, _SIZE = np.uint64(4), np.uint64(15)  # hold LONGEST_WORD and one more
+# A word in one number, which can be sorted without anything else: 40 random bits, 20 of its index in the row, 4 of its
+# size. The numbers of bits are the same for all rows, since the length of a span is drawn from the random ones.
+_RANDOM_SHIFT, _SIZE_BITS, _SIZE = np.uint64(24), np.uint64(4), np.uint64(15)
+_LOW = (np.uint64(1) << _RANDOM_SHIFT) - np.uint64(1)
 _NONE = ~np.uint64(0)  # after every word, and longer
 
 
 @dataclass(frozen=True)
 class Words:
-    """The words of a batch, in the order of the text.
+    """The words of a batch, numbered in the order of the text.
 
     Attributes:
-        rows: (words,) int64, the row of each.
-        starts: (words,) int64, its first position there.
+        firsts: (words,) int64, the first token of each: row x length + position.
         sizes: (words,) int64, its tokens, 1 to `LONGEST_WORD`.
-        to_go: (words,) int64, words from here to the next special token or the end of the row, itself included.
+        bounds: (batch + 1,) int64, the number of each row's first word, and of all.
+        length: tokens of a row.
     """
 
-    rows: np.ndarray
-    starts: np.ndarray
+    firsts: np.ndarray
     sizes: np.ndarray
-    to_go: np.ndarray
+    bounds: np.ndarray
+    length: int
 
 
 def find_words(ids: np.ndarray, candidates: np.ndarray, flags: np.ndarray) -> Words:
@@ -60,29 +63,28 @@ def find_words(ids: np.ndarray, candidates: np.ndarray, flags: np.ndarray) -> Wo
     """
     of_tokens = flags.take(ids)
     # Positions that may not be masked are runs of one token, which are left out below.
-    borders = (of_tokens & BEGINS).astype(bool) | ~candidates  # (batch, length)
-    borders[:, 1:] |= (of_tokens[:, :-1] & ENDS).astype(bool) | ~candidates[:, :-1]
+    before = of_tokens[:, :-1]
+    borders = (of_tokens & BEGINS).astype(bool)  # (batch, length)
+    borders[:, 1:] |= (before & ENDS).astype(bool)
+    borders[:, 1:] &= ~(before & OPENS).astype(bool)
+    borders[:, 1:] |= ~candidates[:, :-1]
+    borders |= ~candidates
     borders[:, 0] = True
     firsts = np.flatnonzero(borders)
     sizes = np.diff(firsts, append=ids.size)
-    if sizes.max(initial=0) > LONGEST_WORD:
-        borders |= np.repeat(sizes > LONGEST_WORD, sizes).reshape(ids.shape)
+    too_long = sizes > LONGEST_WORD
+    if too_long.any():
+        borders.reshape(-1)[_runs(firsts[too_long], sizes[too_long])] = True
         firsts = np.flatnonzero(borders)
         sizes = np.diff(firsts, append=ids.size)
     is_word = candidates.ravel()[firsts]
     firsts, sizes = firsts[is_word], sizes[is_word]
-    rows, starts = np.divmod(firsts, ids.shape[1])
-    # A stretch of words begins after a special token and with a row.
-    begins = np.ones(len(firsts), dtype=bool)
-    begins[1:] = (firsts[1:] > firsts[:-1] + sizes[:-1]) | (starts[1:] == 0)
-    stretches = np.flatnonzero(begins)
-    counts = np.diff(stretches, append=len(firsts))
-    to_go = np.repeat(stretches + counts, counts) - np.arange(len(firsts))
-    return Words(rows, starts, sizes, to_go)
+    bounds = np.searchsorted(firsts, np.arange(0, ids.size + 1, ids.shape[1]))
+    return Words(firsts, sizes, bounds, ids.shape[1])
 
 
 def choose_whole_words(
-    keys: np.ndarray, words: Words, budgets: np.ndarray, capacity: int, length: int
+    keys: np.ndarray, words: Words, budgets: np.ndarray, capacity: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw the masked words of each row, uniformly and without replacement.
 
@@ -91,34 +93,33 @@ def choose_whole_words(
         words: from `find_words`.
         budgets: (batch,) integers, used slots of each row: at most its tokens that may be masked, and `capacity`.
         capacity: K.
-        length: tokens of a row.
 
     Returns:
         (batch, K) int64 positions in rising order, and (batch, K) bool, which slots are used. Unused ones come last
         and point to 0.
     """
-    positions, used, _ = _fill(_hashes(keys, words), words, budgets, capacity, length)
+    order = _random_order(keys, words)
+    parts = _fill((order & _SIZE).astype(np.int64), budgets)
+    chosen = np.flatnonzero(parts)
+    numbers = words.bounds[chosen // order.shape[1]] + _index(order.ravel()[chosen])
+    masked = np.zeros(len(keys) * words.length, dtype=bool)
+    masked[_runs(words.firsts[numbers], parts.ravel()[chosen])] = True
+    used = np.arange(capacity) < budgets[:, None]
+    positions = np.zeros(used.shape, dtype=np.int64)
+    positions[used] = np.flatnonzero(masked) % words.length
     return positions, used
 
 
 def choose_spans(
-    keys: np.ndarray,
-    words: Words,
-    budgets: np.ndarray,
-    capacity: int,
-    length: int,
-    *,
-    geometric_p: float,
-    max_words: int,
+    keys: np.ndarray, words: Words, budgets: np.ndarray, capacity: int, *, geometric_p: float, max_words: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Draw the masked spans of each row.
 
     Args:
-        keys: as for `choose_whole_words`, and so are the next four.
+        keys: as for `choose_whole_words`, and so are the next three.
         words: see there.
         budgets: see there.
         capacity: see there.
-        length: see there.
         geometric_p: see `span_lengths`.
         max_words: see `span_lengths`.
 
@@ -126,14 +127,34 @@ def choose_spans(
         Positions and used slots, as `choose_whole_words`; and (batch, K) uint64, a number that the slots of one span
         share, and no two spans of a row.
     """
-    hashes = _hashes(keys, words)
-    spans = np.minimum(span_lengths(mix(hashes ^ _SPAN_STREAM), geometric_p, max_words), words.to_go)
-    # A word is masked by the first in random order of the spans that reach it.
-    earliest = hashes.copy()
-    for distance in range(1, min(max_words, len(hashes))):
-        reaching = np.where(spans[:-distance] > distance, hashes[:-distance], _NONE)
-        np.minimum(earliest[distance:], reaching, out=earliest[distance:])
-    return _fill(earliest, words, budgets, capacity, length)
+    order = _random_order(keys, words)
+    # The spans of K different words hold K words or more.
+    rows, columns = np.nonzero(order[:, :capacity] != _NONE)
+    spans = order[rows, columns]  # (spans,)
+    starts = words.bounds[rows] + _index(spans)
+    spans >>= _RANDOM_SHIFT
+    lengths = span_lengths(mix(spans ^ _SPAN_STREAM), geometric_p, max_words)
+    lengths = np.minimum(lengths, _end_of_stretch(words, starts) - starts)
+    numbers, turns = _runs(starts, lengths), np.repeat(np.arange(len(spans)), lengths)
+    # A word is of the span that comes to it first: of those written to one place, numpy keeps the last.
+    first_turn = np.empty(len(words.firsts), dtype=np.int64)
+    first_turn[numbers[::-1]] = turns[::-1]
+    is_first = first_turn[numbers] == turns
+    numbers, turns = numbers[is_first], turns[is_first]
+
+    counts = np.bincount(rows[turns], minlength=len(keys))
+    there = np.arange(counts.max(initial=1)) < counts[:, None]  # (batch, order)
+    sizes = np.full(there.shape, _SIZE, dtype=np.int64)
+    sizes[there] = words.sizes[numbers]
+    parts = _fill(sizes, budgets)[there]
+    tokens, turns = _runs(words.firsts[numbers], parts), np.repeat(turns, parts)
+    masked = np.full(len(keys) * words.length, -1)
+    masked[tokens] = turns
+    tokens = np.flatnonzero(masked >= 0)
+    used = np.arange(capacity) < budgets[:, None]
+    positions, of_slots = np.zeros(used.shape, dtype=np.int64), np.zeros(used.shape, dtype=np.uint64)
+    positions[used], of_slots[used] = tokens % words.length, spans[masked[tokens]]
+    return positions, used, of_slots
 
 
 def span_lengths(hashes: np.ndarray, geometric_p: float, max_words: int) -> np.ndarray:
@@ -147,38 +168,51 @@ def span_lengths(hashes: np.ndarray, geometric_p: float, max_words: int) -> np.n
     Returns:
         int64 of that shape.
     """
-    remaining = (1 - geometric_p) ** np.arange(1, max_words + 1)
-    return 1 + np.searchsorted((1 - remaining) / (1 - remaining[-1]), fractions(hashes), side="right")
+    longer = (1 - geometric_p) ** np.arange(1, max_words + 1)
+    return 1 + np.searchsorted((1 - longer) / (1 - longer[-1]), fractions(hashes), side="right")
 
 
-def _hashes(keys: np.ndarray, words: Words) -> np.ndarray:
-    return mix(keys[words.rows] + words.starts.astype(np.uint64) * GOLDEN)  # (words,)
+def _random_order(keys: np.ndarray, words: Words) -> np.ndarray:
+    """(batch, order) uint64, sorted: random bits, index of the word in its row, and its size."""
+    counts = np.diff(words.bounds)
+    there = np.arange(counts.max(initial=1)) < counts[:, None]  # (batch, order)
+    positions = words.firsts - np.repeat(np.arange(len(keys)) * words.length, counts)
+    hashes = mix(np.repeat(keys, counts) + positions.astype(np.uint64) * GOLDEN)
+    indices = np.arange(len(hashes)) - np.repeat(words.bounds[:-1], counts)
+    order = np.full(there.shape, _NONE)
+    order[there] = hashes & ~_LOW | (indices << int(_SIZE_BITS) | words.sizes).astype(np.uint64)
+    order.sort(axis=1)
+    return order
 
 
-def _fill(
-    hashes: np.ndarray, words: Words, budgets: np.ndarray, capacity: int, length: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Use the slots of each row for words in the order of their (words,) hashes; where these are equal, of the text.
+def _index(packed: np.ndarray) -> np.ndarray:
+    return ((packed & _LOW) >> _SIZE_BITS).astype(np.int64)
+
+
+def _end_of_stretch(words: Words, numbers: np.ndarray) -> np.ndarray:
+    """The number behind the last word before the next special token, or before the next row."""
+    begins = np.ones(len(words.firsts) + 1, dtype=bool)
+    begins[1:-1] = words.firsts[1:] > words.firsts[:-1] + words.sizes[:-1]
+    begins[words.bounds] = True
+    stretches = np.flatnonzero(begins)
+    return stretches[np.searchsorted(stretches, numbers, side="right")]
+
+
+def _fill(sizes: np.ndarray, budgets: np.ndarray) -> np.ndarray:
+    """How many tokens of each word are masked.
+
+    Args:
+        sizes: (batch, order) int64; more than `LONGEST_WORD` behind the last word.
+        budgets: (batch,) at most the tokens of a row's words.
 
     Returns:
-        (batch, K) positions and used slots, and (batch, K) uint64, the upper bits of the hash of each slot's word.
+        (batch, order) int64, whose sums are the budgets.
     """
-    batch = len(budgets)
-    # Hash, place and size in one number: it can be sorted without anything else.
-    place_bits = np.uint64(length.bit_length())
-    low_bits = place_bits + _SIZE_BITS
-    packed = hashes >> low_bits << low_bits
-    packed |= words.starts.astype(np.uint64) << _SIZE_BITS | words.sizes.astype(np.uint64)
-    counts = np.bincount(words.rows, minlength=batch)
-    order = np.full((batch, counts.max(initial=1)), _NONE)  # (batch, words of a row)
-    order[np.arange(order.shape[1]) < counts[:, None]] = packed
-    order.sort(axis=1)
-    sizes = (order & _SIZE).astype(np.int64)
     taken = sizes.cumsum(axis=1) <= budgets[:, None]
     left = budgets - (sizes * taken).sum(axis=1)
-    # What was passed over once never fits again, so the first one that fits is the next one.
     rows = np.flatnonzero(left)
     while len(rows):
+        # What was passed over once never fits again, so the first one that fits is the next one.
         fits = (sizes[rows] <= left[rows, None]) & ~taken[rows]
         chosen = fits.argmax(axis=1)
         found = fits[np.arange(len(rows)), chosen]
@@ -186,19 +220,12 @@ def _fill(
         taken[rows, chosen] = True
         left[rows] -= sizes[rows, chosen]
         rows = rows[left[rows] > 0]
-    sizes *= taken
+    parts = sizes * taken
     rows = np.flatnonzero(left)
-    sizes[rows, taken[rows].argmin(axis=1)] = left[rows]
-    rows, columns = np.nonzero(sizes)
-    sizes, order = sizes[rows, columns], order[rows, columns]
-    # Each word's tokens, in flat numbers: its first one, and so on.
-    firsts = rows * length + (order >> _SIZE_BITS & (np.uint64(1) << place_bits) - np.uint64(1)).astype(np.int64)
-    tokens = np.repeat(firsts - sizes.cumsum() + sizes, sizes) + np.arange(sizes.sum())
-    of_tokens = np.zeros(batch * length, dtype=np.uint64)
-    masked = np.zeros(batch * length, dtype=bool)
-    of_tokens[tokens], masked[tokens] = np.repeat(order >> low_bits, sizes), True
-    tokens = np.flatnonzero(masked)  # in rising order
-    used = np.arange(capacity) < budgets[:, None]
-    positions, of_slots = np.zeros((batch, capacity), dtype=np.int64), np.zeros((batch, capacity), dtype=np.uint64)
-    positions[used], of_slots[used] = tokens % length, of_tokens[tokens]
-    return positions, used, of_slots
+    parts[rows, taken[rows].argmin(axis=1)] = left[rows]
+    return parts
+
+
+def _runs(firsts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """first, first + 1, ..., as many as the length says, for each of both in turn."""
+    return np.repeat(firsts - lengths.cumsum() + lengths, lengths) + np.arange(lengths.sum())

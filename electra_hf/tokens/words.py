@@ -23,10 +23,10 @@ from transformers import PreTrainedTokenizerBase
 from electra_hf.errors import TokenizerError
 from electra_hf.tokens.tokenizers import backend_json
 
-BEGINS, ENDS = np.uint8(1), np.uint8(2)
+BEGINS, ENDS, OPENS = np.uint8(1), np.uint8(2), np.uint8(4)
 _UNDECODED = "\ufffd"
-# First and last code points: Thai and Lao; Burmese; Khmer; 々〆〇; kana and Bopomofo; more kana; Han (three); half-width
-# kana; Han.
+# First and last code points: Thai and Lao; Burmese; Khmer; 々〆〇; kana and Bopomofo; more kana; Han; half-width kana;
+# Han again.
 _WITHOUT_SPACES = (
     (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x3005, 0x3007), (0x3041, 0x312F), (0x31F0, 0x31FF),
     (0x3400, 0x4DBF), (0x4E00, 0x9FFF), (0xF900, 0xFAFF), (0xFF66, 0xFF9F), (0x20000, 0x3FFFF),
@@ -40,8 +40,8 @@ def word_flags(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
         tokenizer: a fast tokenizer.
 
     Returns:
-        (highest id + 1,) uint8: `BEGINS` where a token begins a word, `ENDS` where the token after it does. Special
-        tokens between words are the caller's business.
+        (highest id + 1,) uint8: `BEGINS` where a token begins a word, `ENDS` where the token after it does, and `OPENS`
+        where that one never does: a space that is a token. Special tokens between words are the caller's business.
 
     Raises:
         TokenizerError: the tokenizer has no `tokenizers` backend, or no mark of words.
@@ -53,15 +53,16 @@ def word_flags(tokenizer: PreTrainedTokenizerBase) -> np.ndarray:
     flags = np.zeros(max(vocabulary.values()) + 1, dtype=np.uint8)
     for token, number in vocabulary.items():
         text, begins, ends = pieces.read(token)
+        opens = begins and not text
         if text and not any(unicodedata.category(letter)[0] in "LNM" or letter == _UNDECODED for letter in text):
             begins = ends = True
         elif text and not separated:
             begins, ends = begins or _without_spaces(text[0]), ends or _without_spaces(text[-1])
-        flags[number] = BEGINS * begins | ENDS * ends
+        flags[number] = BEGINS * begins | ENDS * ends | OPENS * opens
     whole = [*tokenizer.all_special_tokens, *(token["content"] for token in content["added_tokens"])]
     flags[[vocabulary[token] for token in whole]] = BEGINS | ENDS
     if tokenizer.unk_token is not None and not pieces.unknown_words:
-        flags[vocabulary[tokenizer.unk_token]] = 0
+        flags[vocabulary[str(tokenizer.unk_token)]] = 0
     return flags
 
 
