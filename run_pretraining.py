@@ -176,11 +176,9 @@ def make_trainer(
             mlm_probability=data_args.mlm_probability,
             mask_replace_prob=objective.mask_replace_prob if mask is None else mask,
             random_replace_prob=objective.random_replace_prob if random is None else random,
-            masking=data_args.masking,
-            span_geometric_p=data_args.span_geometric_p,
-            span_max_words=data_args.span_max_words,
             seed=args.seed,
             always_attention_mask=data_args.streaming,
+            **data_args.masking_options,
         ),
         processing_class=tokenizer,
         callbacks=[

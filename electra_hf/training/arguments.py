@@ -5,6 +5,7 @@ Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where th
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from electra_hf.corpora.arguments import SourceArguments
 from electra_hf.errors import UsageError
@@ -182,10 +183,13 @@ class DataArguments(BlockArguments, SourceArguments):
             "choices": list(SCHEMES),
         },
     )
-    span_geometric_p: float = field(
-        default=0.2, metadata={"help": "With --masking span: p of the geometric distribution of a span's words."}
+    span_geometric_p: float | None = field(
+        default=None,
+        metadata={"help": "With --masking span: p of the geometric distribution of a span's words (0.2)."},
     )
-    span_max_words: int = field(default=10, metadata={"help": "With --masking span: the most words of a span."})
+    span_max_words: int | None = field(
+        default=None, metadata={"help": "With --masking span: the most words of a span (10)."}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -193,6 +197,10 @@ class DataArguments(BlockArguments, SourceArguments):
         shares = ("mlm_probability", "mask_replace_prob", "random_replace_prob")
         check_ranges(self, {name: Range(1) for name in sizes} | dict.fromkeys(shares, _SHARE))
         check_ranges(self, {"span_geometric_p": Range(0, 1, without="low"), "span_max_words": Range(1)})
+        for name in self.masking_options.keys() - {"masking"} if self.masking != "span" else ():
+            raise UsageError(
+                f"--{name} has no effect on --masking {self.masking}: give --masking span, or leave it out"
+            )
         if not self.mlm_probability:
             raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
         total = (self.mask_replace_prob or 0) + (self.random_replace_prob or 0)
@@ -201,3 +209,9 @@ class DataArguments(BlockArguments, SourceArguments):
                 f"--mask_replace_prob {self.mask_replace_prob} and --random_replace_prob {self.random_replace_prob} "
                 "are more than 1 together: lower one of them"
             )
+
+    @property
+    def masking_options(self) -> dict[str, Any]:
+        """The scheme of the masks and what was said about its spans, for the collator."""
+        options = {name: getattr(self, name) for name in ("masking", "span_geometric_p", "span_max_words")}
+        return {name: value for name, value in options.items() if value is not None}
