@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from electra_hf.errors import CheckpointError, explain_os_error
+from electra_hf.errors import CheckpointError, UsageError, explain_os_error
 from electra_hf.models.tf_checkpoint.crc32c import crc32c, unmask
 from electra_hf.models.tf_checkpoint.table import MAGIC, Damaged, read_table, read_varint
 
@@ -173,6 +173,19 @@ def is_tensorflow_checkpoint(path: str | Path) -> bool:
         return not (path / "config.json").exists() and any(path.glob(f"*{INDEX_SUFFIX}"))
     names = [path.name, *(path.name.rpartition(suffix)[0] for suffix in _SIBLINGS)]
     return any(name and path.with_name(f"{name}{INDEX_SUFFIX}").is_file() for name in names)
+
+
+def refuse_tensorflow_checkpoint(path: str | None, option: str) -> None:
+    """Say how to import a checkpoint that was given where a model of transformers is expected.
+
+    Raises:
+        UsageError: If it is one.
+    """
+    if path is not None and is_tensorflow_checkpoint(path):
+        raise UsageError(
+            f"--{option} {path} is a TensorFlow checkpoint: import it first with `electra-hf import {path} "
+            "--output_dir FOLDER`, and give that folder"
+        )
 
 
 def _latest(folder: Path) -> Path:

@@ -12,7 +12,7 @@ import numpy as np
 _POLYNOMIAL = 0x82F63B78  # bits reversed
 _ALL_ONES = 0xFFFFFFFF
 _CHUNK = 1 << 24
-_LANE = 1 << 10
+_LANE = 1 << 9
 # Below this the lanes cost more than they save.
 _SHORT = 1 << 8
 

@@ -127,6 +127,8 @@ def import_electra(
             if not own_encoder and discriminator is not None:
                 notes.append("Generator and discriminator were one encoder; they are two equal ones from now on.")
     reader.refuse_unknown()
+    if isinstance(config, ElectraConfig) and not (config_file or "num_attention_heads" in (config_overrides or "")):
+        notes.append("No tensor tells the heads: they are one for every 64 hidden units, as google's code makes them.")
     return ImportedElectra(
         discriminator=discriminator,
         generator=generator,

@@ -1,45 +1,170 @@
 """Checkpoints that TensorFlow wrote, against what TensorFlow computed with them (make_tf_checkpoint.py)."""
 
-from pathlib import Path
+import json
 
 import numpy as np
 import pytest
 import torch
-from transformers import ElectraForMaskedLM, ElectraForPreTraining
+from torch.nn.functional import gelu, linear
+from transformers import ConvBertConfig, ConvBertModel, ElectraForMaskedLM, ElectraForPreTraining
 
+from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models.tf_checkpoint.electra import import_electra
 
-DATA = Path(__file__).parent / "data"
-INPUTS = np.load(DATA / "inputs.npz")
-HEADS = "num_attention_heads=2"
+HEADS = "num_attention_heads=2"  # google's rule would be one for every 64 hidden units
 
 
-def ids(expected) -> dict[str, torch.Tensor]:
+def inputs(data, expected) -> dict[str, torch.Tensor]:
+    stored = np.load(data / "inputs.npz")
     return {
-        "input_ids": torch.from_numpy(INPUTS["input_ids"]),
-        "token_type_ids": torch.from_numpy(INPUTS["token_type_ids"]),
+        "input_ids": torch.from_numpy(stored["input_ids"]),
+        "token_type_ids": torch.from_numpy(stored["token_type_ids"]),
         "attention_mask": torch.from_numpy(expected["mask"]),
     }
 
 
+@torch.no_grad()
+def assert_same_logits(model, data, expected, *, masked_positions: bool) -> None:
+    logits = model.eval()(**inputs(data, expected)).logits
+    if masked_positions:
+        positions = torch.from_numpy(np.load(data / "inputs.npz")["positions"])
+        logits = logits.gather(1, positions[..., None].expand(-1, -1, logits.shape[-1]))
+        wanted = torch.from_numpy(expected["generator_logits"])
+    else:
+        real = torch.from_numpy(expected["mask"]).bool()
+        logits, wanted = logits[real], torch.from_numpy(expected["discriminator_logits"])[real]
+    torch.testing.assert_close(logits, wanted, rtol=0, atol=1e-5)
+
+
 @pytest.mark.parametrize("name", ["google", "google_untied", "nvidia"])
-def test_both_halves_compute_what_tensorflow_computed(name):
-    expected = np.load(DATA / name / "expected.npz")
-    found = import_electra(DATA / name, config_overrides=HEADS)
-    for cls, half in ((ElectraForPreTraining, found.discriminator), (ElectraForMaskedLM, found.generator)):
-        model = cls(half.config).eval()
-        model.load_state_dict(half.weights)
-        with torch.no_grad():
-            logits = model(**ids(expected)).logits
-        if cls is ElectraForMaskedLM:
-            positions = torch.from_numpy(INPUTS["positions"])[..., None].expand(-1, -1, logits.shape[-1])
-            logits = logits.gather(1, positions)
-            wanted = expected["generator_logits"]
-            print((logits - torch.from_numpy(wanted)).abs().max())
-            torch.testing.assert_close(logits, torch.from_numpy(wanted), rtol=0, atol=1e-5)
-        else:
-            real = expected["mask"].astype(bool)
-            wanted = expected["discriminator_logits"]
-            print(np.abs(logits.numpy()[real] - wanted[real]).max())
-            np.testing.assert_allclose(logits.numpy()[real], wanted[real], rtol=0, atol=1e-5)
-    print(found.step, found.used, found.optimizer, found.unused, found.notes, found.embeddings_shared)
+def test_both_halves_compute_what_tensorflow_computed(data, name):
+    expected = np.load(data / name / "expected.npz")
+    found = import_electra(data / name, config_overrides=HEADS)
+    discriminator = ElectraForPreTraining(found.discriminator.config)
+    discriminator.load_state_dict(found.discriminator.weights)
+    assert_same_logits(discriminator, data, expected, masked_positions=False)
+    generator = ElectraForMaskedLM(found.generator.config)
+    generator.load_state_dict(found.generator.weights)
+    assert_same_logits(generator, data, expected, masked_positions=True)
+    assert found.step == 1234 and found.notes == ()
+    assert found.embeddings_shared == (name != "google_untied")
+
+
+def test_sizes_are_those_of_the_tensors(data):
+    found = import_electra(data / "google", config_overrides=HEADS)
+    sizes = ("vocab_size", "embedding_size", "hidden_size", "num_hidden_layers", "intermediate_size")
+    sizes += ("max_position_embeddings", "type_vocab_size", "num_attention_heads", "pad_token_id")
+    assert [getattr(found.discriminator.config, name) for name in sizes] == [40, 8, 16, 2, 24, 12, 2, 2, 0]
+    assert [getattr(found.generator.config, name) for name in sizes] == [40, 8, 12, 2, 20, 12, 2, 1, 0]
+    assert found.discriminator.config.layer_norm_eps == 1e-12 and found.discriminator.config.hidden_act == "gelu"
+
+
+@torch.no_grad()
+def test_convbert_computes_what_tensorflow_computed(data):
+    expected = np.load(data / "convbert" / "expected.npz")
+    found = import_electra(data / "convbert")
+    config = found.discriminator.config
+    assert isinstance(config, ConvBertConfig)
+    fields = ("num_attention_heads", "head_ratio", "conv_kernel_size", "num_groups", "hidden_size", "pad_token_id")
+    assert [getattr(config, name) for name in fields] == [4, 2, 3, 2, 16, 0]
+    weights = found.discriminator.weights
+    encoder = ConvBertModel(config).eval()
+    prefix = "convbert."
+    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
+    hidden = encoder(**inputs(data, expected)).last_hidden_state
+    head = {k.removeprefix("discriminator_predictions."): v for k, v in weights.items() if not k.startswith(prefix)}
+    hidden = gelu(linear(hidden, head["dense.weight"], head["dense.bias"]))
+    logits = linear(hidden, head["dense_prediction.weight"], head["dense_prediction.bias"])[..., 0]
+    torch.testing.assert_close(logits, torch.from_numpy(expected["discriminator_logits"]), rtol=0, atol=1e-5)
+    # Its generator has one head, for which transformers has no class.
+    assert found.generator is None and "one head" in found.notes[0]
+    assert sum(name.startswith("generator") for name in found.unused) == len(found.unused) == 30
+
+
+def test_heads_follow_the_rule_of_google(write_checkpoint, google_arrays):
+    wide = {}
+    for name, array in google_arrays.items():
+        if name.startswith(("electra", "discriminator")):
+            wide[name] = np.zeros([128 if size == 16 else size for size in array.shape], array.dtype)
+    found = import_electra(write_checkpoint(wide))
+    assert found.discriminator.config.num_attention_heads == 2
+    assert found.generator is None and "one for every 64 hidden units" in found.notes[0]
+
+
+def test_a_generator_that_was_the_discriminator_is_a_copy_of_it(write_checkpoint, google_arrays):
+    tied = {
+        name: array
+        for name, array in google_arrays.items()
+        if not name.startswith("generator/") and name != "generator_predictions/dense/kernel"
+    }
+    tied["generator_predictions/dense/kernel"] = np.ones((16, 8), np.float32)
+    found = import_electra(write_checkpoint(tied))
+    name = "electra.encoder.layer.1.output.dense.weight"
+    assert torch.equal(found.generator.weights[name], found.discriminator.weights[name])
+    assert "were one encoder" in found.notes[0]
+    alone = {name: array for name, array in tied.items() if not name.startswith("discriminator")}
+    found = import_electra(write_checkpoint(alone))
+    assert found.discriminator is None and found.generator.config.hidden_size == 16
+
+
+def test_what_is_not_used_is_counted_and_named(data, write_checkpoint, google_arrays):
+    found = import_electra(data / "google")
+    assert (found.used, found.optimizer, found.unused) == (82, 10, ())
+    found = import_electra(data / "nvidia")
+    assert (found.used, found.optimizer, found.unused) == (82, 13, ("_CHECKPOINTABLE_OBJECT_GRAPH", "phase2"))
+    more = {**google_arrays, "temperature": np.array(1.0, np.float32), "task_specific/mnli/bias": np.zeros(3)}
+    assert import_electra(write_checkpoint(more)).unused == ("task_specific/mnli/bias", "temperature")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"electra/encoder/layer_1/output/dense/bias": None}, "1 missing .electra/encoder/layer_1/output/dense/bias"),
+        ({"discriminator_predictions/dense_1/kernel": None}, "missing .discriminator_predictions/dense_1/kernel"),
+        ({"electra/embeddings/position_embeddings": None}, "no tensor electra/embeddings/position_embeddings"),
+        ({"electra/embeddings_project/bias": np.zeros(15, np.float32)}, r"embeddings_project/bias \(15,\)"),
+        ({"electra/embeddings_project/bias": np.zeros(16, np.int32)}, "no floating-point numbers"),
+        ({"electra/embeddings/word_embeddings": np.zeros(40, np.float32)}, "not 2 dimensions"),
+        ({"electra/encoder/layer_999999999/output/dense/bias": np.zeros(16, np.float32)}, "a whole electra"),
+        ({"generator/encoder/layer_1/extra/kernel": np.zeros(3, np.float32)}, "1 tensors of the model have no place"),
+    ],
+)
+def test_a_model_is_imported_whole_or_not_at_all(write_checkpoint, google_arrays, change, message):
+    tensors = {name: array for name, array in {**google_arrays, **change}.items() if array is not None}
+    with pytest.raises(CheckpointError, match=message):
+        import_electra(write_checkpoint(tensors))
+
+
+def test_another_model_is_called_by_its_scopes(write_checkpoint, google_arrays):
+    tensors = {name.replace("electra", "bert"): array for name, array in google_arrays.items()}
+    with pytest.raises(CheckpointError, match=r"is not an ELECTRA.* It holds bert, discriminator_predictions, gen"):
+        import_electra(write_checkpoint(tensors))
+
+
+def test_a_configuration_tells_what_no_tensor_tells(data, tmp_path):
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps({"num_attention_heads": 4, "hidden_size": 16, "hidden_dropout_prob": 0.0, "other": 1}))
+    config = import_electra(data / "google", config_file=file).discriminator.config
+    assert (config.num_attention_heads, config.hidden_dropout_prob) == (4, 0.0)
+    config = import_electra(data / "google", config_file=file, config_overrides="num_attention_heads=8").discriminator
+    assert config.config.num_attention_heads == 8
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"config_overrides": "hidden_size=32"}, "hidden_size is 32, and the tensors .* say 16"),
+        ({"config_overrides": "heads=2"}, "heads=2: .*give fields of ElectraConfig"),
+        ({"config_overrides": "num_attention_heads=3"}, "not a multiple .* with --config_overrides"),
+        ({"generator_config_overrides": "num_hidden_layers=3"}, "--generator_config_overrides .* say 2"),
+        ({"config_file": '{"num_hidden_layers": 3}'}, "--config_file .*num_hidden_layers is 3"),
+        ({"config_file": '{"model_type": "bert"}'}, "does not describe a model of the type electra"),
+        ({"config_file": "{"}, "not a config.json"),
+    ],
+)
+def test_a_configuration_that_contradicts_the_tensors_is_refused(data, tmp_path, options, message):
+    if "config_file" in options:
+        (tmp_path / "config.json").write_text(options["config_file"])
+        options = {"config_file": tmp_path / "config.json"}
+    with pytest.raises(UsageError, match=message):
+        import_electra(data / "google", **options)
