@@ -4,7 +4,7 @@ import argparse
 import shutil
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 
@@ -117,7 +117,7 @@ def _load_tokenizer(
             "together; give the --vocab_file it was trained with"
         )
     for half in halves:
-        half.config.pad_token_id = tokenizer.pad_token_id
+        half.config.pad_token_id = cast(int, tokenizer.pad_token_id)
     return tokenizer
 
 

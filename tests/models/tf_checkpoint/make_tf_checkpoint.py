@@ -149,16 +149,14 @@ def discriminator_logits(weights, hidden):
     return weights.dense(hidden, 1, "discriminator_predictions/dense_1")[..., 0]
 
 
-def both(seed, discriminator, generator, *, mask=MASK, tied=True, generator_matters=True):
+def both(seed, discriminator, generator, *, mask=MASK, tied=True):
     """Weights of a pre-training graph, and what it computes for `IDS`."""
     weights = Weights(seed)
     hidden = encode(weights, "electra", discriminator, "electra/embeddings", mask)
     outputs = {"mask": mask, "discriminator_logits": discriminator_logits(weights, hidden)}
     embeddings = "electra/embeddings" if tied else "generator/embeddings"
     hidden = encode(weights, "generator", generator, embeddings, mask)
-    logits = generator_logits(weights, hidden, embeddings)
-    if generator_matters:
-        outputs["generator_logits"] = logits
+    outputs["generator_logits"] = generator_logits(weights, hidden, embeddings)
     return weights.arrays, outputs
 
 
@@ -294,10 +292,8 @@ def main():
         "convbert": both(
             2,
             Sizes(hidden=16, heads=4, feed_forward=24, kernel=3, groups=2),
-            # One head: yitu's code gives both branches the full width, which transformers has no class for.
-            Sizes(hidden=12, heads=1, feed_forward=20, kernel=3, layers=1),
+            Sizes(hidden=12, heads=2, feed_forward=20, kernel=3, layers=1),
             mask=np.ones_like(MASK),
-            generator_matters=False,
         ),
         "nvidia": both(3, tiny, tinier),
     }

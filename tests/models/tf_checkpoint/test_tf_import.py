@@ -5,11 +5,15 @@ import json
 import numpy as np
 import pytest
 import torch
-from torch.nn.functional import gelu, linear
-from transformers import ConvBertConfig, ConvBertModel, ElectraForMaskedLM, ElectraForPreTraining
+from transformers import AutoModel, BertTokenizer, ConvBertModel, ElectraForMaskedLM, ElectraForPreTraining
 
 from electra_hf.errors import CheckpointError, UsageError
+from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.models.tf_checkpoint.bundle import TensorFlowCheckpoint
 from electra_hf.models.tf_checkpoint.electra import import_electra
+from electra_hf.models.tf_checkpoint.models import save_imported
+from electra_hf.training import DataArguments, ModelArguments
+from electra_hf.training.model_setup import build_model
 
 HEADS = "num_attention_heads=2"  # google's rule would be one for every 64 hidden units
 
@@ -59,26 +63,63 @@ def test_sizes_are_those_of_the_tensors(data):
     assert found.discriminator.config.layer_norm_eps == 1e-12 and found.discriminator.config.hidden_act == "gelu"
 
 
-@torch.no_grad()
-def test_convbert_computes_what_tensorflow_computed(data):
+def widened_generator(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A ConvBERT whose generator has one head: yitu's code then makes either branch as wide as the hidden size, 12."""
+    changed = {}
+    for name, array in arrays.items():
+        shape = list(array.shape)
+        if name.startswith("generator/") and "/attention/self/" in name:
+            shape = [12 if size == 6 else size for size in shape]
+        if name.startswith("generator/") and name.endswith("attention/output/dense/kernel"):
+            shape[0] = 24
+        changed[name] = np.resize(array, shape)
+    return changed
+
+
+def read_all(checkpoint: TensorFlowCheckpoint) -> dict[str, np.ndarray]:
+    return {name: checkpoint.read(name) for name in checkpoint.entries}
+
+
+def test_convbert_computes_what_tensorflow_computed(data, tmp_path):
     expected = np.load(data / "convbert" / "expected.npz")
     found = import_electra(data / "convbert")
-    config = found.discriminator.config
-    assert isinstance(config, ConvBertConfig)
     fields = ("num_attention_heads", "head_ratio", "conv_kernel_size", "num_groups", "hidden_size", "pad_token_id")
-    assert [getattr(config, name) for name in fields] == [4, 2, 3, 2, 16, 0]
-    weights = found.discriminator.weights
-    encoder = ConvBertModel(config).eval()
-    prefix = "convbert."
-    encoder.load_state_dict({k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)})
-    hidden = encoder(**inputs(data, expected)).last_hidden_state
-    head = {k.removeprefix("discriminator_predictions."): v for k, v in weights.items() if not k.startswith(prefix)}
-    hidden = gelu(linear(hidden, head["dense.weight"], head["dense.bias"]))
-    logits = linear(hidden, head["dense_prediction.weight"], head["dense_prediction.bias"])[..., 0]
+    assert [getattr(found.discriminator.config, name) for name in fields] == [4, 2, 3, 2, 16, 0]
+    assert [getattr(found.generator.config, name) for name in fields] == [2, 2, 3, 1, 12, 0]
+    save_imported(found, tmp_path / "model")
+    joint = ElectraForReplacedTokenDetection.from_pretrained(tmp_path / "model").eval()
+    assert_same_logits(joint.generator, data, expected, masked_positions=True)
+    assert_convbert_detects(joint, data, expected)
+    encoder = AutoModel.from_pretrained(tmp_path / "model")
+    assert isinstance(encoder, ConvBertModel)
+
+
+@torch.no_grad()
+def assert_convbert_detects(joint, data, expected) -> None:
+    batch = inputs(data, expected)
+    hidden = joint.encode(
+        joint.discriminator.base_model, batch["input_ids"], batch["attention_mask"], batch["token_type_ids"]
+    )
+    logits = joint.discriminator.discriminator_predictions(hidden)
     torch.testing.assert_close(logits, torch.from_numpy(expected["discriminator_logits"]), rtol=0, atol=1e-5)
-    # Its generator has one head, for which transformers has no class.
+
+
+def test_a_generator_without_a_class_is_left_out_and_the_discriminator_trains_on(data, write_checkpoint, tmp_path):
+    arrays = read_all(TensorFlowCheckpoint(data / "convbert"))
+    found = import_electra(write_checkpoint(widened_generator(arrays)))
     assert found.generator is None and "one head" in found.notes[0]
-    assert sum(name.startswith("generator") for name in found.unused) == len(found.unused) == 30
+    assert {name.partition("/")[0] for name in found.unused} == {"generator", "generator_predictions"}
+    assert len(found.unused) == 30
+    save_imported(found, tmp_path / "model")
+    model_args = ModelArguments(model_name_or_path=str(tmp_path / "model"), generator_width=0.5)
+    tokenizer = BertTokenizer(vocab=dict(zip(read_vocabulary(data), range(40), strict=True)))
+    joint = build_model(model_args, DataArguments(max_seq_length=8), tokenizer).eval()
+    assert joint.generator.config.hidden_size == 8
+    assert_convbert_detects(joint, data, np.load(data / "convbert" / "expected.npz"))
+
+
+def read_vocabulary(data) -> list[str]:
+    return (data / "google" / "vocab.txt").read_text().split()
 
 
 def test_heads_follow_the_rule_of_google(write_checkpoint, google_arrays):
