@@ -78,8 +78,8 @@ def infer_config(names: Collection[str], shape: Shape, scope: str, embeddings: s
 def fits_transformers(config: ElectraConfig | ConvBertConfig, query_width: int) -> bool:
     """Whether transformers' class has attention of the checkpoint's width.
 
-    Its ConvBERT gives each of the two branches half of the hidden size. yitu's keeps the width of a head, so a
-    generator with one head has two branches as wide as itself (section 3.2 of the paper leaves that open).
+    Its ConvBERT gives each of the two branches half of the hidden size. yitu's (model/modeling.py) keeps the width of
+    a head, so a generator with one head has two branches as wide as itself.
 
     Args:
         config: Of the encoder.

@@ -101,6 +101,12 @@ def write_checkpoint(tmp_path) -> Write:
     return write
 
 
+@pytest.fixture
+def tensor_entry() -> Callable[..., bytes]:
+    """What a table says of an array: (array, shard, offset) to bytes."""
+    return entry
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     return Path(__file__).parent / "data"

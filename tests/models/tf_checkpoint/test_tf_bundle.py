@@ -189,3 +189,22 @@ def test_other_formats_are_called_by_their_names(write_checkpoint, tmp_path):
         assert not is_tensorflow_checkpoint(file)
         with pytest.raises(CheckpointError, match=message):
             TensorFlowCheckpoint(file)
+
+
+def test_an_entry_of_any_bytes_is_read_or_refused(write_checkpoint, tensor_entry):
+    """Checksums keep accidents out, not a file that was made to harm."""
+    random = np.random.default_rng(0)
+    good = tensor_entry(ARRAYS["a/kernel"], 0, 0)
+    refused = 0
+    for _ in range(150):
+        message = np.frombuffer(good, np.uint8).copy()
+        places = random.integers(0, len(message), random.integers(1, 4))
+        message[places] = random.integers(0, 256, len(places))
+        prefix = write_checkpoint(ARRAYS, changed={"a/kernel": message.tobytes()})
+        try:
+            checkpoint = TensorFlowCheckpoint(prefix)
+            for name in checkpoint.entries:
+                checkpoint.read(name)
+        except CheckpointError:
+            refused += 1
+    assert refused > 100
