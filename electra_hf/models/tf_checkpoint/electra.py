@@ -110,11 +110,18 @@ def import_electra(
         reader.refuse_unloadable(config, "electra")
         discriminator = reader.half(config, "electra", "electra/embeddings", _discriminator_head(config))
     own_encoder = reader.holds("generator/encoder/")
+    if generator_config_overrides and not own_encoder:
+        raise UsageError(
+            "--generator_config_overrides: the checkpoint holds no generator with an encoder of its own: leave it out"
+        )
     scope = "generator" if own_encoder else "electra"
     embeddings = f"{scope}/embeddings" if reader.holds(f"{scope}/embeddings/") else "electra/embeddings"
     if own_encoder or reader.holds("generator_predictions/"):
         config = reader.config(scope, embeddings)
-        _set_fields(config, None, generator_config_overrides, "generator_config_overrides")
+        if own_encoder:
+            _set_fields(config, None, generator_config_overrides, "generator_config_overrides")
+        else:
+            _set_fields(config, config_file, config_overrides, "config_overrides")
         if discriminator is not None and not reader.fits(config, scope):
             notes.append(
                 "The generator has one head, whose two branches are as wide as itself. transformers' ConvBERT cannot "

@@ -24,7 +24,9 @@ def save_imported(found: ImportedElectra, folder: Path) -> None:
     """
     if found.discriminator is None:
         generator = _build_generator(cast(Half, found.generator))
-        config = MaskedLanguageModelingConfig(masked_lm_config=generator.config)
+        config = MaskedLanguageModelingConfig(
+            masked_lm_config=generator.config, pad_token_id=generator.config.pad_token_id
+        )
         EncoderForMaskedLanguageModeling(config, masked_lm=generator).save_pretrained(folder)
     elif found.generator is None:
         _save_discriminator(_build_discriminator(found.discriminator), folder)

@@ -9,6 +9,7 @@ from transformers import AutoModel, BertTokenizer, ConvBertModel, ElectraForMask
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.models.masked_language_modeling import EncoderForMaskedLanguageModeling
 from electra_hf.models.tf_checkpoint.bundle import TensorFlowCheckpoint
 from electra_hf.models.tf_checkpoint.electra import import_electra
 from electra_hf.models.tf_checkpoint.models import save_imported
@@ -132,20 +133,26 @@ def test_heads_follow_the_rule_of_google(write_checkpoint, google_arrays):
     assert found.generator is None and "one for every 64 hidden units" in found.notes[0]
 
 
-def test_a_generator_that_was_the_discriminator_is_a_copy_of_it(write_checkpoint, google_arrays):
+def test_a_generator_that_was_the_discriminator_is_a_copy_of_it(write_checkpoint, google_arrays, tmp_path):
     tied = {
         name: array
         for name, array in google_arrays.items()
         if not name.startswith("generator/") and name != "generator_predictions/dense/kernel"
     }
     tied["generator_predictions/dense/kernel"] = np.ones((16, 8), np.float32)
-    found = import_electra(write_checkpoint(tied))
+    found = import_electra(write_checkpoint(tied), config_overrides=HEADS)
+    assert found.generator.config.num_attention_heads == found.discriminator.config.num_attention_heads == 2
     name = "electra.encoder.layer.1.output.dense.weight"
     assert torch.equal(found.generator.weights[name], found.discriminator.weights[name])
     assert "were one encoder" in found.notes[0]
     alone = {name: array for name, array in tied.items() if not name.startswith("discriminator")}
     found = import_electra(write_checkpoint(alone))
     assert found.discriminator is None and found.generator.config.hidden_size == 16
+    save_imported(found, tmp_path / "model")
+    masked_lm = EncoderForMaskedLanguageModeling.from_pretrained(tmp_path / "model").masked_lm
+    assert torch.equal(masked_lm.generator_lm_head.bias, found.generator.weights["generator_lm_head.bias"])
+    with pytest.raises(UsageError, match="no generator with an encoder of its own"):
+        import_electra(tmp_path / "model.ckpt-1", generator_config_overrides=HEADS)
 
 
 def test_what_is_not_used_is_counted_and_named(data, write_checkpoint, google_arrays):
