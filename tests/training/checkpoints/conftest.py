@@ -30,9 +30,9 @@ def make_checkpoint():
 
 @pytest.fixture
 def make_trainer(make_model, make_blocks, tokenizer):
-    """A Trainer that saves and logs as asked; keyword arguments go to `PretrainingArguments`."""
+    """A Trainer that saves and logs as asked, `masks` for the collator; the rest goes to `PretrainingArguments`."""
 
-    def make(output_dir: Path, *, rows: int = 64, callbacks: Any = (), **options: Any):
+    def make(output_dir: Path, *, rows: int = 64, callbacks: Any = (), masks: Any = None, **options: Any):
         options = {"max_steps": 4, "save_steps": 2, "logging_steps": 1, "seed": 1, **options}
         return PretrainingTrainer(
             model=make_model(),
@@ -44,7 +44,7 @@ def make_trainer(make_model, make_blocks, tokenizer):
             ),
             train_dataset=make_blocks(rows),
             eval_dataset=make_blocks(4),
-            data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1),
+            data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1, **masks or {}),
             processing_class=tokenizer,
             callbacks=list(callbacks),
         )
