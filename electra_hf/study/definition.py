@@ -22,6 +22,7 @@ from electra_hf.study.scripts import (
     field_names,
     option_parser,
     parse_options,
+    said_of,
 )
 
 BUDGETS = ("steps", "tokens", "flops", "seconds")
@@ -301,7 +302,8 @@ def _read_tasks(path: Path, content: Mapping[str, Any]) -> tuple[Task, ...]:
         if script not in TASK_NAMES:
             raise UsageError(f"{where}: script {script!r}: choose {' or '.join(TASK_NAMES)}")
         name, score = options.pop("name", None), options.pop("score", None)
-        known = TASK_NAMES[script](str(options["task_name"])) if "task_name" in options else []
+        with said_of(where):
+            known = TASK_NAMES[script](str(options["task_name"])) if "task_name" in options else []
         if name is None and not known:
             raise UsageError(f"{where}: give a task_name, or a name for this task")
         if name is not None and len(known) > 1:

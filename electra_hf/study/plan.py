@@ -11,14 +11,13 @@ from transformers import PreTrainedTokenizerBase
 from electra_hf.corpora.storage import fingerprint
 from electra_hf.errors import UsageError
 from electra_hf.study.definition import Run, Study, pretraining_options
-from electra_hf.study.scripts import BLOCK_OPTIONS, PRETRAINING, parse_options
+from electra_hf.study.scripts import BLOCK_OPTIONS, PRETRAINING, parse_options, said_of
 from electra_hf.tokens.masking import slots
 from electra_hf.tokens.tokenizers import load_tokenizer
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
 from electra_hf.training.model_setup import build_model, loaded_halves
 from electra_hf.training.throughput import training_flops
 
-# What is left of a budget below one step, in budgets that are counted in steps of different sizes.
 _DEFAULT_VOCABULARY = 30_522
 
 
@@ -99,11 +98,8 @@ def plan_run(study: Study, run: Run, tokenizer: PreTrainedTokenizerBase | Assume
         tuple[ModelArguments, DataArguments, PretrainingArguments],
         parse_options(PRETRAINING, {"output_dir": str(study.output_dir), **settings}, where),
     )
-    try:
-        with nullcontext() if loaded_halves(model_args) else torch.device("meta"):
-            model = build_model(model_args, data_args, cast(PreTrainedTokenizerBase, tokenizer))
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+    with said_of(where), nullcontext() if loaded_halves(model_args) else torch.device("meta"):
+        model = build_model(model_args, data_args, cast(PreTrainedTokenizerBase, tokenizer))
     rows = args.train_batch_size * args.gradient_accumulation_steps
     length = data_args.max_seq_length
     flops = rows * training_flops(model.config, length, slots(length, data_args.mlm_probability))

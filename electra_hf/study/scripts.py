@@ -1,5 +1,7 @@
 """The scripts that a study starts: their options, and where they are."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +52,15 @@ def parse_options(script: str, settings: dict[str, Any], where: str) -> tuple[An
     Raises:
         UsageError: For an unknown option, a value that it cannot have, or options that do not fit each other.
     """
-    try:
+    with said_of(where):
         return option_parser(script).parse([], settings=settings, where=where)
+
+
+@contextmanager
+def said_of(where: str) -> Iterator[None]:
+    """Errors of usage in here name the place in the file."""
+    try:
+        yield
     except UsageError as error:
         text = str(error)
         raise UsageError(text if text.startswith(where) else f"{where}: {text}") from error
