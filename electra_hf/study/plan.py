@@ -15,7 +15,7 @@ from electra_hf.study.scripts import BLOCK_OPTIONS, PRETRAINING, parse_options, 
 from electra_hf.tokens.masking import slots
 from electra_hf.tokens.tokenizers import load_tokenizer
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
-from electra_hf.training.model_setup import build_model, loaded_halves
+from electra_hf.training.model_setup import build_model, loaded_parts
 from electra_hf.training.throughput import training_flops
 
 _DEFAULT_VOCABULARY = 30_522
@@ -31,7 +31,7 @@ class RunPlan:
         tokens_per_step: Rows times their length, padding included.
         flops_per_step: Of the matrix products of a step, forward and backward.
         parameters: Of everything that is trained.
-        encoder_parameters: Of the model that is saved for fine-tuning, without what only training needs.
+        encoder_parameters: Of the encoder that is fine-tuned, without a head.
     """
 
     steps: int | None
@@ -98,7 +98,7 @@ def plan_run(study: Study, run: Run, tokenizer: PreTrainedTokenizerBase | Assume
         tuple[ModelArguments, DataArguments, PretrainingArguments],
         parse_options(PRETRAINING, {"output_dir": str(study.output_dir), **settings}, where),
     )
-    with said_of(where), nullcontext() if loaded_halves(model_args) else torch.device("meta"):
+    with said_of(where), nullcontext() if loaded_parts(model_args) else torch.device("meta"):
         model = build_model(model_args, data_args, cast(PreTrainedTokenizerBase, tokenizer))
     rows = args.train_batch_size * args.gradient_accumulation_steps
     length = data_args.max_seq_length
@@ -110,7 +110,7 @@ def plan_run(study: Study, run: Run, tokenizer: PreTrainedTokenizerBase | Assume
         tokens_per_step=rows * length,
         flops_per_step=flops,
         parameters=model.num_parameters(),
-        encoder_parameters=model.discriminator.num_parameters(),
+        encoder_parameters=model.plain_parts[""].base_model.num_parameters(),
     )
 
 

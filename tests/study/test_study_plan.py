@@ -5,7 +5,7 @@ import torch
 from tiny_study import LENGTH, ROWS, write
 
 from electra_hf.errors import UsageError
-from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.models import PretrainingModel
 from electra_hf.study.definition import read_study
 from electra_hf.study.jobs import corpus_jobs, training_jobs
 from electra_hf.study.plan import plan_study, prepared_folder
@@ -20,7 +20,7 @@ def plans_of(study, tmp_path):
 def test_flops_make_steps(study, tmp_path):
     study["runs"]["twice"] = {"generator_width": 1.0, "budget_factor": 2}
     plans = plans_of(study, tmp_path)
-    # By hand, for rows of 16 tokens and 2 slots: one layer of 16, FFN 32, 19 tokens; the narrow generator of 8, FFN 16.
+    # By hand: rows of 16 tokens with 2 slots, one layer of 16 with FFN 32, 19 tokens; the narrow generator has 8 and 16.
     layer = lambda hidden, ffn: (8 * hidden**2 + 4 * hidden * ffn + 4 * LENGTH * hidden) * LENGTH  # noqa: E731
     discriminator = layer(16, 32) + 2 * 16 * (16 + 1) * LENGTH
     narrow = layer(8, 16) + 2 * 16 * 8 * LENGTH + 2 * 16 * (8 + 19) * 2
@@ -43,17 +43,19 @@ def test_other_budgets(study, tmp_path, budget, steps, minutes):
 
 def test_parameters_are_those_of_the_model(study, tmp_path, monkeypatch):
     built = []
-    original = ElectraForReplacedTokenDetection.__init__
-
-    def init(self, *args, **kwargs):
-        original(self, *args, **kwargs)
-        built.append(self)
-
-    monkeypatch.setattr(ElectraForReplacedTokenDetection, "__init__", init)
-    plan = plans_of(study, tmp_path)["narrow"]
-    assert all(parameter.device == torch.device("meta") for parameter in built[0].parameters())
-    assert plan.parameters == sum(parameter.numel() for parameter in built[0].parameters())
-    assert 0 < plan.encoder_parameters < plan.parameters
+    original = PretrainingModel._finish
+    monkeypatch.setattr(PretrainingModel, "_finish", lambda model: (original(model), built.append(model)))
+    study["runs"]["mlm"] = {"objective": "mlm", "generator_width": None}
+    plans = plans_of(study, tmp_path)
+    assert len(built) == 3
+    for model, plan in zip(built, plans.values(), strict=True):
+        sizes = {parameter.numel() for parameter in model.parameters()}
+        assert sizes and all(parameter.device == torch.device("meta") for parameter in model.parameters())
+        assert plan.parameters == sum(parameter.numel() for parameter in model.parameters())
+    # Embeddings of 19 tokens, 16 positions and 2 segments with their LayerNorm, and one layer.
+    layer = 4 * (16 * 16 + 16) + 2 * 16 * 32 + 32 + 16 + 4 * 16
+    expected = 16 * (19 + 16 + 2) + 2 * 16 + layer
+    assert [plan.encoder_parameters for plan in plans.values()] == [expected] * 3
 
 
 def test_a_budget_below_one_step_is_refused(study, tmp_path):

@@ -16,7 +16,9 @@ from electra_hf.study.board import Board
 from electra_hf.study.jobs import Job, JobFiles
 from electra_hf.study.runner import Runner, job_environment, locked, visible_gpus
 
-WRITE = "import pathlib, sys; pathlib.Path('{folder}').mkdir(parents=True); pathlib.Path('{folder}/done').write_text('x')"
+WRITE = (
+    "import pathlib, sys; pathlib.Path('{folder}').mkdir(parents=True); pathlib.Path('{folder}/done').write_text('x')"
+)
 
 
 def job(folder: Path, name: str, program: str = WRITE, needs: tuple[str, ...] = (), **options) -> JobFiles:
