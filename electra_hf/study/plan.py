@@ -1,5 +1,6 @@
 """How long each run may be, worked out from its model before anything is trained."""
 
+import logging
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,11 @@ def plan_study(study: Study) -> tuple[dict[str, RunPlan], str | None]:
         UsageError: As `plan_run`.
     """
     tokenizer, assumed = study_tokenizer(study)
-    return {run.name: plan_run(study, run, tokenizer) for run in study.runs}, assumed
+    logging.disable(logging.WARNING)  # each run says it in its own log
+    try:
+        return {run.name: plan_run(study, run, tokenizer) for run in study.runs}, assumed
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def study_tokenizer(study: Study) -> tuple[PreTrainedTokenizerBase | AssumedVocabulary, str | None]:

@@ -20,7 +20,7 @@ def plans_of(study, tmp_path):
 def test_flops_make_steps(study, tmp_path):
     study["runs"]["twice"] = {"generator_width": 1.0, "budget_factor": 2}
     plans = plans_of(study, tmp_path)
-    # By hand: rows of 16 tokens with 2 slots, one layer of 16 with FFN 32, 19 tokens; the narrow generator has 8 and 16.
+    # By hand: rows of 16 tokens with 2 slots, a layer of 16 with FFN 32, 19 tokens; the narrow generator has 8 and 16.
     layer = lambda hidden, ffn: (8 * hidden**2 + 4 * hidden * ffn + 4 * LENGTH * hidden) * LENGTH  # noqa: E731
     discriminator = layer(16, 32) + 2 * 16 * (16 + 1) * LENGTH
     narrow = layer(8, 16) + 2 * 16 * 8 * LENGTH + 2 * 16 * (8 + 19) * 2
@@ -29,7 +29,8 @@ def test_flops_make_steps(study, tmp_path):
         assert plans[name].flops_per_step == 3 * ROWS * (discriminator + generator)
         assert plans[name].steps == budget // plans[name].flops_per_step
         assert plans[name].tokens == plans[name].steps * ROWS * LENGTH
-    assert plans["narrow"].steps > plans["wide"].steps > 1
+    narrow_steps, wide_steps = plans["narrow"].steps, plans["wide"].steps
+    assert narrow_steps and wide_steps and narrow_steps > wide_steps > 1
 
 
 @pytest.mark.parametrize(
@@ -73,7 +74,7 @@ def test_a_tokenizer_to_come_is_assumed(study, tmp_path):
     study["corpus"] |= {"tokenizer_name": None, "train_tokenizer": True, "vocab_size": 640}
     found = read_study(write(tmp_path, study), tmp_path / "new")
     plans, assumed = plan_study(found)
-    assert "640 tokens" in assumed
+    assert assumed and "640 tokens" in assumed
     train, prepare = corpus_jobs(found)
     assert (train.program[-2:], train.options["vocab_size"]) == (("tokenizer", "train"), 640)
     assert prepare.needs == (train.key,) and prepare.options["tokenizer_name"] == str(train.folder)
