@@ -15,6 +15,7 @@ _UNITS = ((1e18, "EFLOP"), (1e15, "PFLOP"), (1e12, "TFLOP"), (1e9, "GFLOP"), (1e
 _DASH = "–"
 # Of the metrics on held-out text, those that say how well something was learnt whatever the weights of the losses.
 _IN_THE_TABLE = ("accuracy", "auc")
+_OF_THE_TEXT = "eval_unigram_accuracy"
 
 
 def format_flops(flops: float | None) -> str:
@@ -48,7 +49,7 @@ def study_rows(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
         content: Of `study.json`.
     """
     models, tasks = content["models"], content["tasks"]
-    metrics = [key for key in _metric_keys(models) if key.endswith(_IN_THE_TABLE)]
+    metrics = [key for key in _metric_keys(models) if key.endswith(_IN_THE_TABLE) and key != _OF_THE_TEXT]
     averaged = any(model["average"] for model in models)
     keys = {
         task: next((m["tasks"][task]["metric"] for m in models if m["tasks"][task]["metric"]), None) for task in tasks
@@ -65,7 +66,7 @@ def study_rows(content: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             format_count(model.get("parameters")),
             _DASH if model.get("steps") is None else f"{model['steps']:,}",
             format_count(model.get("tokens")),
-            format_flops(model.get("flops")) if model.get("state", "done") == "done" else model["state"],
+            format_flops(model.get("flops")) if model.get("state", "done") in ("done", "left") else model["state"],
             f"{seconds / 60:.1f}" if seconds else _DASH,
             *(_metric_cell(key, model["metrics"].get(key)) for key in metrics),
             *(_score_cell(model["tasks"][task], model["tasks"][task]["metric"]) for task in tasks),
@@ -99,7 +100,7 @@ def _score_cell(score: Mapping[str, Any] | None, key: str | None) -> str:
     if score is None:
         return _DASH
     if "values" not in score or key is None:
-        return score["state"]
+        return _DASH if score["state"] == "left" else score["state"]
     if score["median"] is None:
         return "diverged"
     scale, decimals = scale_of(key, score["values"])

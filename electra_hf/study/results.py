@@ -110,7 +110,10 @@ def _run(run: Run, plan: RunPlan, files: JobFiles, outcomes: Mapping[str, str]) 
     found["metrics"] = {
         name: value
         for name, value in (read_json(folder / "eval_results.json") or {}).items()
-        if name.startswith("eval_") and isinstance(value, int | float) and not name.endswith(_NO_METRIC)
+        if name.startswith("eval_")
+        and not name.endswith(_NO_METRIC)
+        and isinstance(value, int | float)
+        and math.isfinite(value)  # the precision of a detector that suspects nothing is no number
     }
     expected = steps * plan.flops_per_step
     if not math.isclose(flops, expected, rel_tol=_SAME_FLOPS):

@@ -28,7 +28,7 @@ def test_flops_make_steps(study, tmp_path):
     for name, generator, budget in (("narrow", narrow, 2e7), ("wide", wide, 2e7), ("twice", wide, 4e7)):
         assert plans[name].flops_per_step == 3 * ROWS * (discriminator + generator)
         assert plans[name].steps == budget // plans[name].flops_per_step
-        assert plans[name].tokens == plans[name].steps * ROWS * LENGTH
+        assert plans[name].tokens == (plans[name].steps or 0) * ROWS * LENGTH
     narrow_steps, wide_steps = plans["narrow"].steps, plans["wide"].steps
     assert narrow_steps and wide_steps and narrow_steps > wide_steps > 1
 
