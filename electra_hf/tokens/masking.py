@@ -139,7 +139,9 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
     * `masked_positions` (batch, K) and `masked_weights` (batch, K) float32: 1 for a used slot, 0 for an unused one,
       which points to position 0;
     * `attention_mask` (batch, length), only if a row is padded or `always_attention_mask`;
-    * `token_type_ids` (batch, length), only if a row has two segments.
+    * `token_type_ids` (batch, length), only if a row has two segments;
+    * `next_sentence_label` (batch,), only if the examples have one (`pair_label`, in others `next_sentence_label`): 0
+      for segments in order, 1 for a random or an exchanged second one, -100 for a row without a label.
 
     Attributes:
         tokenizer: with [MASK], [CLS], [SEP] and [PAD].
@@ -183,6 +185,7 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         """The batch as numpy arrays."""
         if isinstance(examples, BlockBatch):
             ids, lengths, first_lengths = examples.input_ids, examples.lengths, examples.first_lengths
+            labels = examples.pair_labels
             epochs, samples = np.full(len(examples), examples.epoch), examples.samples
         elif isinstance(examples[0], Mapping) and "sample" in examples[0]:
             ids = np.stack([example["input_ids"] for example in examples])  # (batch, length)
@@ -190,9 +193,11 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             lengths, first_lengths, epochs, samples = (
                 np.array([example[column] for example in examples], dtype=np.int64) for column in columns
             )
+            labels = _labels(examples, "pair_label")
         else:
             ids, lengths, first_lengths = self._pad(examples)
             epochs, samples = self._running_keys(len(examples))
+            labels = _labels(examples, "next_sentence_label")
         assert self.mlm_probability is not None and self.seed is not None
         column = np.arange(ids.shape[1])
         real = column < lengths[:, None]  # (batch, length)
@@ -221,6 +226,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             batch["attention_mask"] = real.astype(np.int64)
         if (first_lengths < lengths).any():
             batch["token_type_ids"] = (real & (column >= first_lengths[:, None])).astype(np.int64)
+        if labels is not None:
+            batch["next_sentence_label"] = labels
         return batch
 
     def _pad(self, examples: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -250,3 +257,10 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         samples = np.arange(self._running, self._running + count)
         self._running += count
         return np.full(count, epoch, dtype=np.int64), samples
+
+
+def _labels(examples: Sequence[Any], name: str) -> np.ndarray | None:
+    """(batch,) int64 of the examples if they have this key."""
+    if not isinstance(examples[0], Mapping) or name not in examples[0]:
+        return None
+    return np.array([example[name] for example in examples], dtype=np.int64)
