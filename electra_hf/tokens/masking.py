@@ -21,6 +21,7 @@ from transformers import DataCollatorForLanguageModeling
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.blocks import BlockBatch
+from electra_hf.tokens.sentence_pairs import NO_PAIR
 from electra_hf.tokens.tokenizers import check_tokenizer
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
@@ -140,8 +141,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
       which points to position 0;
     * `attention_mask` (batch, length), only if a row is padded or `always_attention_mask`;
     * `token_type_ids` (batch, length), only if a row has two segments;
-    * `next_sentence_label` (batch,), only if the examples have one (`pair_label`, in others `next_sentence_label`): 0
-      for segments in order, 1 for a random or an exchanged second one, -100 for a row without a label.
+    * `next_sentence_label` (batch,), only with `pair_labels`: 0 for segments in order, 1 for a random or an exchanged
+      second one, -100 for a row without a label.
 
     Attributes:
         tokenizer: with [MASK], [CLS], [SEP] and [PAD].
@@ -152,6 +153,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         return_tensors: "pt" or "np".
         seed: of all masks; None takes torch's seed at construction (`transformers.set_seed`).
         always_attention_mask: give an attention mask also where no row is padded.
+        pair_labels: hand on the labels of pairs, which models without a loss for them do not take: `pair_label` of
+            blocks, `next_sentence_label` of other examples, -100 where there is none.
 
     Raises:
         TokenizerError: the tokenizer lacks one of the special tokens.
@@ -162,6 +165,7 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
     mask_replace_prob: float = 0.85
     random_replace_prob: float = 0.0
     always_attention_mask: bool = False
+    pair_labels: bool = False
 
     def __post_init__(self) -> None:
         if not self.mlm or self.whole_word_mask:
@@ -185,7 +189,6 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         """The batch as numpy arrays."""
         if isinstance(examples, BlockBatch):
             ids, lengths, first_lengths = examples.input_ids, examples.lengths, examples.first_lengths
-            labels = examples.pair_labels
             epochs, samples = np.full(len(examples), examples.epoch), examples.samples
         elif isinstance(examples[0], Mapping) and "sample" in examples[0]:
             ids = np.stack([example["input_ids"] for example in examples])  # (batch, length)
@@ -193,11 +196,9 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             lengths, first_lengths, epochs, samples = (
                 np.array([example[column] for example in examples], dtype=np.int64) for column in columns
             )
-            labels = _labels(examples, "pair_label")
         else:
             ids, lengths, first_lengths = self._pad(examples)
             epochs, samples = self._running_keys(len(examples))
-            labels = _labels(examples, "next_sentence_label")
         assert self.mlm_probability is not None and self.seed is not None
         column = np.arange(ids.shape[1])
         real = column < lengths[:, None]  # (batch, length)
@@ -226,8 +227,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             batch["attention_mask"] = real.astype(np.int64)
         if (first_lengths < lengths).any():
             batch["token_type_ids"] = (real & (column >= first_lengths[:, None])).astype(np.int64)
-        if labels is not None:
-            batch["next_sentence_label"] = labels
+        if self.pair_labels:
+            batch["next_sentence_label"] = _pair_labels(examples)
         return batch
 
     def _pad(self, examples: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -259,8 +260,11 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         return np.full(count, epoch, dtype=np.int64), samples
 
 
-def _labels(examples: Sequence[Any], name: str) -> np.ndarray | None:
-    """(batch,) int64 of the examples if they have this key."""
-    if not isinstance(examples[0], Mapping) or name not in examples[0]:
-        return None
-    return np.array([example[name] for example in examples], dtype=np.int64)
+def _pair_labels(examples: Sequence[Any]) -> np.ndarray:
+    """(batch,) int64, -100 for a row without a label."""
+    if isinstance(examples, BlockBatch):
+        labels = examples.pair_labels
+        return np.full(len(examples), NO_PAIR, dtype=np.int64) if labels is None else labels
+    fields = [example if isinstance(example, Mapping) else {} for example in examples]
+    labels = [row.get("pair_label", row.get("next_sentence_label", NO_PAIR)) for row in fields]
+    return np.array(labels, dtype=np.int64)

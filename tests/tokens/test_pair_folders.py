@@ -73,7 +73,7 @@ def test_a_stream_has_labels_too(corpus, documents, tokenizer):
 
 
 def test_the_collator_hands_the_labels_on(blocks, tokenizer):
-    collator = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=0)
+    collator = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=0, pair_labels=True)
     expected = labels_of(blocks)[:8]
     batch = collator(blocks.__getitems__(range(8)))
     assert batch["next_sentence_label"].tolist() == expected
@@ -81,7 +81,9 @@ def test_the_collator_hands_the_labels_on(blocks, tokenizer):
     assert collator([blocks[index] for index in range(8)])["next_sentence_label"].tolist() == expected
     foreign = [{"input_ids": [2, 9, 3, 8, 3], "token_type_ids": [0, 0, 0, 1, 1], "next_sentence_label": 1}]
     assert collator(foreign)["next_sentence_label"].tolist() == [1]
-    assert "next_sentence_label" not in collator([[2, 9, 3]])
+    assert collator([[2, 9, 3]])["next_sentence_label"].tolist() == [NO_PAIR]
+    collator.pair_labels = False
+    assert "next_sentence_label" not in collator([blocks[0]])
 
 
 def test_pieces_of_a_block_are_no_pairs(blocks):
