@@ -1,4 +1,4 @@
-"""Pre-train an ELECTRA on any text.
+"""Pre-train an ELECTRA, or another encoder, on any text.
 
     accelerate launch run_pretraining.py --config configs/pretraining/electra-small.yaml
 
@@ -13,12 +13,13 @@ from typing import Any
 
 from rich.console import Console
 from torch.utils.data import Dataset
-from transformers import ElectraConfig, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 
 from electra_hf.corpora import Corpus, Limited, hold_out
 from electra_hf.corpora.arguments import open_source
 from electra_hf.corpora.remote import as_path
 from electra_hf.errors import UsageError, run_script
+from electra_hf.models import PretrainingModel
 from electra_hf.parser import ConfigArgumentParser, read_config
 from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
@@ -30,12 +31,13 @@ from electra_hf.training import (
     DataArguments,
     ModelArguments,
     PretrainingArguments,
-    ReplacedTokenDetectionTrainer,
+    PretrainingTrainer,
 )
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
-from electra_hf.training.model_setup import build_model, loaded_halves
+from electra_hf.training.model_setup import build_model, loaded_parts
+from electra_hf.training.objectives import objective_named
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -159,10 +161,12 @@ def make_trainer(
     train_blocks: Dataset | None,
     eval_blocks: Dataset | None,
     checkpoint: Path | None = None,
-) -> ReplacedTokenDetectionTrainer:
+) -> PretrainingTrainer:
     """A model that is fresh or loaded, and its Trainer."""
-    model, loaded = build_model(model_args, data_args, tokenizer), loaded_halves(model_args)
-    return ReplacedTokenDetectionTrainer(
+    model, loaded = build_model(model_args, data_args, tokenizer), loaded_parts(model_args)
+    objective = objective_named(model.config.objective)
+    mask, random = data_args.mask_replace_prob, data_args.random_replace_prob
+    return PretrainingTrainer(
         model=model,
         args=args,
         train_dataset=train_blocks,
@@ -170,14 +174,15 @@ def make_trainer(
         data_collator=DataCollatorForReplacedTokenDetection(
             tokenizer=tokenizer,
             mlm_probability=data_args.mlm_probability,
-            mask_replace_prob=data_args.mask_replace_prob,
-            random_replace_prob=data_args.random_replace_prob,
+            mask_replace_prob=objective.mask_replace_prob if mask is None else mask,
+            random_replace_prob=objective.random_replace_prob if random is None else random,
             seed=args.seed,
             always_attention_mask=data_args.streaming,
         ),
         processing_class=tokenizer,
         callbacks=[
             HealthCallback(
+                objective,
                 vocab_size=model.config.vocab_size,
                 mask_fraction=data_args.mlm_probability,
                 fresh=checkpoint is None and not loaded,
@@ -228,30 +233,37 @@ def search_options(
     Console().print(search_table(rows(result), metric=metric, direction=result.direction))
 
 
-def describe_run(
-    trainer: ReplacedTokenDetectionTrainer, corpora: list[str], metrics: dict[str, float]
-) -> ModelCardFacts:
+def describe_run(trainer: PretrainingTrainer, corpora: list[str], metrics: dict[str, float]) -> ModelCardFacts:
     """What the model card says about the run."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    generator, discriminator = model.config.encoders
-    return ModelCardFacts(
+    model: PretrainingModel = trainer.accelerator.unwrap_model(trainer.model)
+    encoder = model.config.main_config
+    facts = ModelCardFacts(
         name=trainer.args.hub_model_id or str(trainer.args.output_dir),
+        about=trainer.objective.about,
+        tags=list(trainer.objective.tags),
         corpora=corpora,
-        vocab_size=discriminator.vocab_size,
-        max_length=discriminator.max_position_embeddings,
-        discriminator=describe_encoder(discriminator),
-        discriminator_parameters=model.discriminator.num_parameters(),
-        generator=describe_encoder(generator),
-        generator_parameters=model.generator.num_parameters(),
+        vocab_size=model.config.vocab_size,
+        max_length=encoder.max_position_embeddings,
+        encoder=describe_encoder(encoder),
+        encoder_parameters=count_parameters(model.main),
         command="accelerate launch run_pretraining.py --config pretraining_config.yaml",
         steps=trainer.state.global_step,
         results=metrics,
     )
+    if model.has_generator:
+        facts["generator"] = describe_encoder(model.config.generator_config)
+        facts["generator_parameters"] = count_parameters(model.generator)
+    return facts
 
 
-def describe_encoder(config: ElectraConfig) -> str:
+def count_parameters(part: Any) -> int:
+    return sum(parameter.numel() for parameter in part.parameters())
+
+
+def describe_encoder(config: Any) -> str:
     """Sizes in words."""
-    return f"{config.num_hidden_layers} layers, hidden size {config.hidden_size}, {config.num_attention_heads} heads"
+    layers, heads = config.num_hidden_layers, config.num_attention_heads
+    return f"{config.model_type}, {layers} layers, hidden size {config.hidden_size}, {heads} heads"
 
 
 if __name__ == "__main__":

@@ -286,7 +286,7 @@ def targets(folder: Path) -> dict[str, Target]:
             folder / "blocks",
         ),
         "trainer state": Target("trainer_state.json", (state,), lambda path: load_log_history(path.parent)),
-        "objective": Target("rtd_config.json", (objective,), lambda path: load_objective(str(path.parent))),
+        "objective": Target("objective.json", (objective,), lambda path: load_objective(str(path.parent))),
         "weights": Target("model.safetensors", (weights,), lambda path: read_weights(path.parent)),
         "scores": Target(
             "eval_results.json", (b'{"task": "sst2", "seeds": [1]}',), lambda path: load_run(path.parent)

@@ -24,7 +24,6 @@ from transformers import ElectraConfig
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
 from electra_hf.training.metrics import ReplacedTokenDetectionMeter
 from electra_hf.training.optimization import AdamWPaper
-from electra_hf.training.trainer import count_items
 
 PRECISIONS = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -56,7 +55,7 @@ def make_batch(rows: int = 128, length: int = 128, padded: bool = False) -> dict
 
 
 def train_step(model, batch, optimizer, meter, dtype: torch.dtype | None) -> torch.Tensor:
-    counts = count_items(batch)
+    counts = model.count_items(batch)
     with torch.autocast("cuda", dtype=dtype or torch.bfloat16, enabled=dtype is not None):
         output = model(**batch, num_items_in_batch=counts)
     output.loss.backward()

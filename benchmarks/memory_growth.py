@@ -27,7 +27,7 @@ from electra_hf.models import (
     derive_generator_config,
 )
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 
 LENGTH, VOCABULARY, MEBI = 32, 512, 2**20
 
@@ -99,7 +99,7 @@ def train(options: argparse.Namespace, folder: str) -> Memory:
         generator_config=derive_generator_config(discriminator, 0.5), discriminator_config=discriminator
     )
     memory = Memory(max(1, options.steps // 400))
-    ReplacedTokenDetectionTrainer(
+    PretrainingTrainer(
         model=ElectraForReplacedTokenDetection(config),
         args=args,
         train_dataset=RandomBlocks(4_000),

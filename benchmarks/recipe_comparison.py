@@ -41,7 +41,7 @@ from electra_hf.training import (
     DataArguments,
     ModelArguments,
     PretrainingArguments,
-    ReplacedTokenDetectionTrainer,
+    PretrainingTrainer,
 )
 from electra_hf.training.model_setup import build_model
 from electra_hf.training.setup import open_prepared_blocks, open_tokenizer, start_logging
@@ -128,7 +128,7 @@ def train(options: Sequence[str]) -> None:
         split: open_prepared_blocks(tokenizer, data_args, args, split=split) for split in ("train", "validation")
     }
     clock = Clock()
-    trainer = ReplacedTokenDetectionTrainer(
+    trainer = PretrainingTrainer(
         model=build_model(model_args, data_args, tokenizer),
         args=args,
         train_dataset=blocks["train"],

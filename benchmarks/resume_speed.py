@@ -33,7 +33,7 @@ from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDet
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 
 LENGTH, VOCAB_SIZE, BATCH_SIZE, SHARD_BLOCKS = 16, 64, 8, 16_384
 # What opens the blocks of a run.
@@ -55,7 +55,7 @@ class ComputedBlocks(Dataset):
         return {"input_ids": ids, "length": LENGTH, "first_length": LENGTH, "sample": index, "epoch": 0}
 
 
-class StockOrder(ReplacedTokenDetectionTrainer):
+class StockOrder(PretrainingTrainer):
     """Samples, divides and skips as transformers and accelerate do."""
 
     def get_train_dataloader(self) -> DataLoader:
@@ -104,8 +104,8 @@ def write_folder(folder: Path, blocks: int) -> None:
 
 
 def make_trainer(
-    side: type[ReplacedTokenDetectionTrainer], blocks: Dataset, folder: str, steps: int, accumulation: int
-) -> tuple[ReplacedTokenDetectionTrainer, FirstStep, FirstBatch]:
+    side: type[PretrainingTrainer], blocks: Dataset, folder: str, steps: int, accumulation: int
+) -> tuple[PretrainingTrainer, FirstStep, FirstBatch]:
     torch.manual_seed(0)
     tiny = ElectraConfig(
         vocab_size=VOCAB_SIZE, embedding_size=16, hidden_size=32, num_hidden_layers=1, num_attention_heads=4,
@@ -129,7 +129,7 @@ def make_trainer(
     return trainer, first_step, collator
 
 
-def resume(side: type[ReplacedTokenDetectionTrainer], corpus: Corpus, steps: int, accumulation: int) -> float:
+def resume(side: type[PretrainingTrainer], corpus: Corpus, steps: int, accumulation: int) -> float:
     """Seconds from `train` to the end of the first new step."""
     with tempfile.TemporaryDirectory() as folder:
         trainer, _, _ = make_trainer(side, corpus(), folder, steps, accumulation)
@@ -164,10 +164,10 @@ def main() -> None:
             "computed": (options.blocks, partial(ComputedBlocks, options.blocks)),
             "folder": (options.folder_blocks, partial(BlockDataset, prepared)),
         }
-        resume(ReplacedTokenDetectionTrainer, partial(ComputedBlocks, 1000), 10, 1)
+        resume(PretrainingTrainer, partial(ComputedBlocks, 1000), 10, 1)
         for corpus, (size, open_blocks) in corpora.items():
             for accumulation in options.accumulation:
-                for name, side in (("electra_hf", ReplacedTokenDetectionTrainer), ("stock sampler", StockOrder)):
+                for name, side in (("electra_hf", PretrainingTrainer), ("stock sampler", StockOrder)):
                     seconds = [resume(side, open_blocks, options.steps, accumulation) for _ in range(options.rounds)]
                     row = {"order": name, "corpus": corpus, "blocks": size, "accumulation": accumulation}
                     rows.append(row | {"seconds": seconds})

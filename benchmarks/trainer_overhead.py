@@ -23,7 +23,7 @@ from transformers import BertTokenizer, ElectraConfig, TrainerCallback
 
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
 
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
@@ -112,7 +112,7 @@ def bare_round(options: argparse.Namespace, data: Dataset, collator, args: Pretr
 
 def trainer_round(options: argparse.Namespace, data: Dataset, collator, args: PretrainingArguments) -> list[float]:
     clock = Clock()
-    ReplacedTokenDetectionTrainer(
+    PretrainingTrainer(
         model=build_model(options), args=args, train_dataset=data, data_collator=collator, callbacks=[clock]
     ).train()
     return clock.times

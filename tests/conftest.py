@@ -6,8 +6,12 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
+from torch.utils.data import Dataset
 from transformers import BertTokenizer, ElectraConfig
 
 from electra_hf.models import (
@@ -85,3 +89,22 @@ def make_batch():
         }
 
     return make
+
+
+class RandomBlocks(Dataset):
+    """Full rows of 24 random tokens, in two segments."""
+
+    def __init__(self, rows: int):
+        self.ids = np.random.default_rng(0).integers(5, 64, (rows, 24)).astype(np.uint16)
+        self.ids[:, 0], self.ids[:, 11], self.ids[:, -1] = 2, 3, 3
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {"input_ids": self.ids[index], "length": 24, "first_length": 12, "sample": index, "epoch": 0}
+
+
+@pytest.fixture
+def blocks() -> RandomBlocks:
+    return RandomBlocks(16)

@@ -10,7 +10,7 @@ from transformers import BertTokenizer, ElectraConfig, TrainerCallback
 
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 
 
 class RandomBlocks(Dataset):
@@ -27,7 +27,7 @@ class RandomBlocks(Dataset):
         return {"input_ids": self.ids[index], "length": 16, "first_length": 16, "sample": index, "epoch": 0}
 
 
-def tiny_trainer(folder: Path, callback: TrainerCallback, **options: Any) -> ReplacedTokenDetectionTrainer:
+def tiny_trainer(folder: Path, callback: TrainerCallback, **options: Any) -> PretrainingTrainer:
     """The Trainer.
 
     Args:
@@ -52,7 +52,7 @@ def tiny_trainer(folder: Path, callback: TrainerCallback, **options: Any) -> Rep
             generator_config=derive_generator_config(discriminator, 0.5), discriminator_config=discriminator
         )
     )
-    return ReplacedTokenDetectionTrainer(
+    return PretrainingTrainer(
         model=model,
         args=PretrainingArguments(
             output_dir=str(folder), per_device_train_batch_size=4, use_cpu=True, disable_tqdm=True, **options

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from transformers import Trainer
 
-from electra_hf.training import ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingTrainer
 
 # The name of the phase, and the optimiser steps that are done.
 LAYOUT = struct.Struct("32sq")
@@ -71,7 +71,7 @@ def read_phase(path: Path) -> tuple[str, int]:
 
 def main() -> None:
     phases = Phases(Path(f"{sys.argv[1]}-{os.environ.get('RANK', '0')}"))
-    trainer = ReplacedTokenDetectionTrainer
+    trainer = PretrainingTrainer
     phases.watch(trainer, "training_step", "step: forward, backward")
     phases.watch(Trainer, "get_batch_samples", "step: batches")
     phases.watch(trainer, "evaluate", "evaluation")

@@ -11,7 +11,7 @@ from transformers import ElectraConfig, PreTrainedTokenizerBase, Trainer
 
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection, slots
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule
 from electra_hf.training.throughput import training_flops
 from speed.baseline import baseline_flops, baseline_trainer, tokenized_rows
@@ -64,7 +64,7 @@ def build_trainer(job: Job, tokenizer: PreTrainedTokenizerBase, data: Dataset, o
     }
     if job.contestant.kind == "transformers":
         return baseline_trainer(generator, discriminator, tokenized_rows(data, tokenizer), tokenizer, arguments)
-    return ReplacedTokenDetectionTrainer(
+    return PretrainingTrainer(
         model=build_model(job),
         args=PretrainingArguments(**arguments, tune_allocator=job.tuned_allocator),
         train_dataset=data,

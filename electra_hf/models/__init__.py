@@ -1,6 +1,13 @@
 """Integers to losses: the joint model, pure torch and transformers."""
 
-from electra_hf.models.configuration import ReplacedTokenDetectionConfig, derive_generator_config
+from electra_hf.models.configuration import (
+    MaskedLanguageModelingConfig,
+    PretrainingConfig,
+    ReplacedTokenDetectionConfig,
+    derive_generator_config,
+)
+from electra_hf.models.masked_language_modeling import EncoderForMaskedLanguageModeling, MaskedLanguageModelingOutput
+from electra_hf.models.pretraining_model import PretrainingModel
 from electra_hf.models.replaced_token_detection import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionOutput,
@@ -14,6 +21,11 @@ __all__ = [
     "ConvBertForReferenceClassification",
     "ElectraForReferenceClassification",
     "ElectraForReplacedTokenDetection",
+    "EncoderForMaskedLanguageModeling",
+    "MaskedLanguageModelingConfig",
+    "MaskedLanguageModelingOutput",
+    "PretrainingConfig",
+    "PretrainingModel",
     "ReplacedTokenDetectionConfig",
     "ReplacedTokenDetectionOutput",
     "derive_generator_config",

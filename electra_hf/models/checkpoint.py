@@ -1,10 +1,11 @@
-"""The folder that a replaced-token detection model is saved as, and the way back.
+"""The folder that a pre-trained model is saved as, and the way back.
 
 Any saved folder is a model (docs/design.md, decision 1):
 
-    config.json, model.safetensors      the discriminator, a plain `ElectraForPreTraining`
-    generator/config.json, …            the generator, a plain `ElectraForMaskedLM`
-    rtd_config.json                     the objective, needed only to go on pre-training
+    config.json, model.safetensors      the main encoder, a plain model: `ElectraForPreTraining`, `BertForMaskedLM`, …
+    generator/config.json, …            the generator, a plain masked language model
+    objective.json                      the objective, needed only to go on pre-training
+    objective.safetensors               weights that no class of transformers has a place for, if there are any
 
 Each half holds its own copy of the shared embeddings, so that both load alone.
 """
@@ -12,27 +13,30 @@ Each half holds its own copy of the shared embeddings, so that both load alone.
 import json
 import os
 import pickle
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from safetensors.torch import load_file
-from torch import Tensor, nn
-from transformers import AutoConfig, ElectraConfig, ElectraForMaskedLM, ElectraForPreTraining
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from transformers import AutoConfig, ElectraForPreTraining, PreTrainedConfig, PreTrainedModel
 from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
 from electra_hf.models.attention import check_attention_name
-from electra_hf.models.configuration import OBJECTIVE_FIELDS, ReplacedTokenDetectionConfig, impossible_size
+from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
+from electra_hf.models.configuration import PretrainingConfig, impossible_size
 
 if TYPE_CHECKING:
-    from electra_hf.models.replaced_token_detection import ElectraForReplacedTokenDetection
+    from electra_hf.models.pretraining_model import PretrainingModel
 
-RTD_CONFIG_NAME = "rtd_config.json"
+OBJECTIVE_NAME = "objective.json"
+EXTRA_WEIGHTS_NAME = "objective.safetensors"
 GENERATOR_FOLDER = "generator"
 _HUB_KWARGS = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 _SOURCE_KWARGS = (*_HUB_KWARGS, "subfolder")
@@ -46,41 +50,40 @@ _PUSH_KWARGS = ("repo_id", "commit_message", "private", "token", "revision")
 
 
 def save(
-    model: "ElectraForReplacedTokenDetection",
+    model: "PretrainingModel",
     save_directory: str | os.PathLike,
     *,
     is_main_process: bool = True,
     state_dict: dict[str, Tensor] | None = None,
     **kwargs: Any,
 ) -> None:
-    """Write both halves as plain transformers models, and the objective beside them."""
+    """Write the parts as plain transformers models, and the objective with its own weights beside them."""
     folder = Path(save_directory)
     kwargs = {key: value for key, value in kwargs.items() if key not in _PUSH_KWARGS}
-    halves = (
-        (model.discriminator, "discriminator.", folder),
-        (model.generator, "generator.", folder / GENERATOR_FOLDER),
-    )
-    for half, prefix, target in halves:
-        weights = _half_state_dict(half, prefix, state_dict, model.all_tied_weights_keys)
-        half.save_pretrained(target, is_main_process=is_main_process, state_dict=weights, **kwargs)
+    state, ties = model.state_dict() if state_dict is None else state_dict, model.all_tied_weights_keys
+    for subfolder, attribute in model.saved_parts.items():
+        part = cast(PreTrainedModel, model.get_submodule(attribute))
+        weights = {name: _state_of(f"{attribute}.{name}", state, ties) for name in part.state_dict()}
+        part.save_pretrained(folder / subfolder, is_main_process=is_main_process, state_dict=weights, **kwargs)
     if is_main_process:
         text = json.dumps(model.config.objective_settings(), indent=2, sort_keys=True)
-        (folder / RTD_CONFIG_NAME).write_text(text + "\n", encoding="utf-8")
+        (folder / OBJECTIVE_NAME).write_text(text + "\n", encoding="utf-8")
+        if extra := extra_names(model):
+            weights = {name: _state_of(name, state, ties).contiguous() for name in extra}
+            save_file(weights, folder / EXTRA_WEIGHTS_NAME, metadata={"format": "pt"})
 
 
-def _half_state_dict(
-    half: nn.Module, prefix: str, state_dict: dict[str, Tensor] | None, ties: dict[str, str]
-) -> dict[str, Tensor]:
-    if state_dict is None:
-        return half.state_dict()
-    weights = {}
-    for name in half.state_dict():
-        key = prefix + name
-        # A gathered state names a shared weight once; every half gets its own copy.
-        while key not in state_dict:
-            key = ties[key]
-        weights[name] = state_dict[key]
-    return weights
+def extra_names(model: "PretrainingModel") -> list[str]:
+    """The weights of a joint model that belong to none of its plain parts."""
+    parts = tuple(f"{attribute}." for attribute in model.saved_parts.values())
+    return [name for name in model.state_dict() if not name.startswith(parts)]
+
+
+def _state_of(name: str, state: dict[str, Tensor], ties: dict[str, str]) -> Tensor:
+    # A gathered state names a shared weight once; every part gets its own copy.
+    while name not in state:
+        name = ties[name]
+    return state[name]
 
 
 def push(save_directory: str | os.PathLike, **kwargs: Any) -> None:
@@ -92,12 +95,12 @@ def push(save_directory: str | os.PathLike, **kwargs: Any) -> None:
     api.upload_folder(
         folder_path=Path(save_directory),
         repo_id=repo_id,
-        commit_message=kwargs.get("commit_message") or "Upload ElectraForReplacedTokenDetection",
+        commit_message=kwargs.get("commit_message") or "Upload model",
         revision=kwargs.get("revision"),
     )
 
 
-def load(cls: type["ElectraForReplacedTokenDetection"], name_or_path: str | os.PathLike, **kwargs: Any) -> Any:
+def load(cls: type["PretrainingModel"], name_or_path: str | os.PathLike, **kwargs: Any) -> Any:
     """Build the joint model from a folder or Hub repository; see `from_pretrained` for the arguments."""
     name = os.fspath(name_or_path)
     hub = {key: kwargs.pop(key) for key in _HUB_KWARGS if key in kwargs}
@@ -105,39 +108,88 @@ def load(cls: type["ElectraForReplacedTokenDetection"], name_or_path: str | os.P
     encoder_kwargs = {"dtype": kwargs.pop("dtype", torch.float32)}
     if "attn_implementation" in kwargs:
         encoder_kwargs["attn_implementation"] = kwargs.pop("attn_implementation")
-    overrides = {key: kwargs.pop(key) for key in OBJECTIVE_FIELDS if key in kwargs}
+    overrides = {key: kwargs.pop(key) for key in cls.config_class.objective_fields if key in kwargs}
     if kwargs:
         raise UsageError(f"from_pretrained does not know {', '.join(sorted(kwargs))}")
 
-    generator_source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
-    discriminator = load_discriminator(name, **hub, **encoder_kwargs)
-    generator = load_generator(generator_name or name, **generator_source, **hub, **encoder_kwargs)
-    settings = {**load_objective(name, **hub), **overrides}
-    config = ReplacedTokenDetectionConfig(
-        generator_config=generator.config,
-        discriminator_config=discriminator.config,
-        pad_token_id=discriminator.config.pad_token_id,
-        **settings,
-    )
-    return cls(config, generator=generator, discriminator=discriminator)
+    load_main = load_masked_lm if cls.main_is_masked_lm else load_discriminator
+    parts = {cls.main_part: load_main(name, **hub, **encoder_kwargs)}
+    if cls.has_generator:
+        source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
+        parts["generator"] = load_masked_lm(generator_name or name, **source, **hub, **encoder_kwargs)
+    settings = {**load_objective(name, cls.config_class, **hub), **overrides}
+    configs = {f"{part}_config": model.config for part, model in parts.items()}
+    pad_token_id = parts[cls.main_part].config.pad_token_id
+    model = cls(cls.config_class(**configs, **settings, pad_token_id=pad_token_id), **parts)
+    load_extra_weights(model, name, **hub)
+    return model
 
 
-def load_discriminator(name: str, **kwargs: Any) -> ElectraForPreTraining:
+def load_discriminator(name: str, **kwargs: Any) -> Any:
     """A discriminator with its head, in fp32 unless `dtype` says otherwise.
 
     Args:
         name: Folder or Hub id.
         kwargs: For transformers' `from_pretrained`.
 
+    Returns:
+        `ElectraForPreTraining`, or for other families an encoder under a fresh head; `load_extra_weights` of the joint
+        model gives it the saved one.
+
     Raises:
         CheckpointError: If it cannot be loaded, or weights are missing or of another shape.
     """
-    return _load_half(ElectraForPreTraining, name, **{"dtype": torch.float32, **kwargs})
+    model = _load_part(_discriminator_loader, name, **{"dtype": torch.float32, **kwargs})
+    return model if isinstance(model, ElectraForPreTraining) else EncoderWithDetectionHead(model)
 
 
-def load_generator(name: str, **kwargs: Any) -> ElectraForMaskedLM:
-    """A generator with its head; otherwise as `load_discriminator`."""
-    return _load_half(ElectraForMaskedLM, name, **{"dtype": torch.float32, **kwargs})
+def _discriminator_loader(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
+    if config.model_type == "electra":
+        return ElectraForPreTraining, {}
+    backbone = backbone_of(config)
+    return backbone.encoder_class, backbone.encoder_options
+
+
+def load_masked_lm(name: str, **kwargs: Any) -> Any:
+    """A masked language model with its head; otherwise as `load_discriminator`."""
+    return _load_part(
+        lambda config: (backbone_of(config).masked_lm_class, {}), name, **{"dtype": torch.float32, **kwargs}
+    )
+
+
+def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool:
+    """Give a joint model the weights that lie in `objective.safetensors`, if there is such a file.
+
+    Args:
+        model: The joint model.
+        name: Folder or Hub id.
+        hub: `revision`, `cache_dir` and `token` as in transformers.
+
+    Returns:
+        Whether there is one.
+
+    Raises:
+        CheckpointError: If it is damaged, or its weights are not those of the model.
+    """
+    path = cached_file(name, EXTRA_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False, **hub)
+    if path is None:
+        return False
+    _load_extra(model, Path(path))
+    return True
+
+
+def _load_extra(model: "PretrainingModel", path: Path) -> None:
+    names = set(extra_names(model))
+    weights = _read_safetensors(lambda: load_file(path), path) if names or path.is_file() else {}
+    if weights.keys() != names:
+        raise CheckpointError(
+            f"{path} does not fit the model: missing {sorted(names - weights.keys())[:5]}, unexpected "
+            f"{sorted(weights.keys() - names)[:5]}"
+        )
+    try:
+        model.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise CheckpointError(f"{path} does not fit the model: {error}") from error
 
 
 def has_generator(name: str, **hub: Any) -> bool:
@@ -159,16 +211,22 @@ def has_generator(name: str, **hub: Any) -> bool:
     return path is not None
 
 
-def load_objective(name: str, **hub: Any) -> dict[str, Any]:
+def load_objective(name: str, config_class: type[PretrainingConfig] | None = None, **hub: Any) -> dict[str, Any]:
     """The settings of the objective in a folder or Hub repository.
 
+    Args:
+        name: Folder or Hub id.
+        config_class: The settings must be those of this one; None takes any.
+        hub: `revision`, `cache_dir` and `token` as in transformers.
+
     Returns:
-        The content of `rtd_config.json`; {} (the paper's settings) for encoders that were trained elsewhere.
+        The content of `objective.json`; {} (the paper's settings) for encoders that were trained elsewhere, or with
+        another objective.
 
     Raises:
         CheckpointError: If the file holds a setting that this version does not know.
     """
-    path = cached_file(name, RTD_CONFIG_NAME, _raise_exceptions_for_missing_entries=False, **hub)
+    path = cached_file(name, OBJECTIVE_NAME, _raise_exceptions_for_missing_entries=False, **hub)
     if path is None:
         return {}
     try:
@@ -177,38 +235,44 @@ def load_objective(name: str, **hub: Any) -> dict[str, Any]:
             raise ValueError(f"a {type(settings).__name__} instead of an object")
     except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"{path}: not the settings of an objective ({error}); copy the folder again") from error
-    unknown = set(settings) - set(OBJECTIVE_FIELDS)
+    if config_class is None:
+        return settings
+    if settings.get("objective", config_class.objectives[0]) not in config_class.objectives:
+        return {}
+    unknown = set(settings) - set(config_class.objective_fields)
     if unknown:
         raise CheckpointError(
             f"{path}: unknown settings {', '.join(sorted(unknown))}; was it written by a newer version?"
         )
     try:
-        ReplacedTokenDetectionConfig(**settings)
+        config_class(**settings)
     except (UsageError, StrictDataclassError) as error:
         raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
     return settings
 
 
-def _load_half(cls: type, name: str, **kwargs: Any) -> Any:
+def _load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], name: str, **kwargs: Any) -> Any:
+    cls: Any = None
     part = f"{name}/{kwargs['subfolder']}" if "subfolder" in kwargs else name
     check_attention_name(kwargs.get("attn_implementation"))
     try:
         config = AutoConfig.from_pretrained(
             name, trust_remote_code=False, **{key: value for key, value in kwargs.items() if key in _SOURCE_KWARGS}
         )
-        if not isinstance(config, ElectraConfig):
-            raise ValueError(f"it is a {config.model_type} model, and ELECTRA is supported")
+        cls, options = choose(config)
         if problem := impossible_size(config):
             raise ValueError(problem)
         # Weights of another shape are found below, and said in words.
-        model, info = cls.from_pretrained(name, output_loading_info=True, ignore_mismatched_sizes=True, **kwargs)
-    except LOADING_ERRORS as error:
-        hint = ""
+        model, info = cls.from_pretrained(
+            name, output_loading_info=True, ignore_mismatched_sizes=True, **options, **kwargs
+        )
+    except (*LOADING_ERRORS, UsageError) as error:
+        hint, what = "", "a model" if cls is None else cls.__name__
         if "subfolder" in kwargs:
             hint = (
                 " If the generator is elsewhere (google/electra-small-generator, say), give --generator_name_or_path."
             )
-        raise CheckpointError(f"cannot load {cls.__name__} from {part}: {loading_problem(error)}{hint}") from error
+        raise CheckpointError(f"cannot load {what} from {part}: {loading_problem(error)}{hint}") from error
     problems = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "mismatched_keys") if info.get(kind)}
     if problems:
         found = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:5])}" for kind, names in problems.items())
@@ -226,37 +290,47 @@ def loading_problem(error: BaseException) -> str:
     return " ".join(str(error).split())[:_LONGEST_PROBLEM].rstrip(".") or type(error).__name__
 
 
-def load_weights(model: "ElectraForReplacedTokenDetection", folder: str | os.PathLike) -> None:
+def load_weights(model: "PretrainingModel", folder: str | os.PathLike) -> None:
     """Copy a saved folder's weights into a model that is already built and placed."""
     root = Path(folder)
-    for half, source in ((model.discriminator, root), (model.generator, root / GENERATOR_FOLDER)):
+    for subfolder, attribute in model.saved_parts.items():
+        part, source = cast(PreTrainedModel, model.get_submodule(attribute)), root / subfolder
         weights = read_weights(source)
         try:
-            result = half.load_state_dict(weights, strict=False)
+            result = part.load_state_dict(weights, strict=False)
         except RuntimeError as error:
             raise CheckpointError(f"{source} does not fit the model: {error}") from error
-        missing = set(result.missing_keys) - set(half.all_tied_weights_keys)
+        missing = set(result.missing_keys) - set(part.all_tied_weights_keys)
         if missing or result.unexpected_keys:
             raise CheckpointError(
                 f"{source} does not fit the model: missing {sorted(missing)[:5]}, "
                 f"unexpected {sorted(result.unexpected_keys)[:5]}"
             )
+    _load_extra(model, root / EXTRA_WEIGHTS_NAME)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """All weights of one safetensors model, in one file or in shards."""
     single, index = folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME
-    try:
+
+    def read() -> dict[str, Tensor]:
         if single.is_file():
             return load_file(single)
         shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         return {name: weight for shard in shards for name, weight in load_file(folder / shard).items()}
+
+    return _read_safetensors(read, single)
+
+
+def _read_safetensors(read: Callable[[], dict[str, Tensor]], path: Path) -> dict[str, Tensor]:
+    try:
+        return read()
     except FileNotFoundError as error:
-        raise CheckpointError(f"{folder} holds no {SAFE_WEIGHTS_NAME}: it is not a saved checkpoint") from error
+        raise CheckpointError(f"{path.parent} holds no {path.name}: it is not a saved checkpoint") from error
     except OSError as error:
-        raise CheckpointError(explain_os_error(error, folder)) from error
+        raise CheckpointError(explain_os_error(error, path.parent)) from error
     except (SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise CheckpointError(f"{folder} holds damaged weights ({error}): copy or save it again") from error
+        raise CheckpointError(f"{path.parent} holds damaged weights ({error}): copy or save it again") from error
 
 
 def disagreeing_embeddings(target: str, source: str) -> CheckpointError:

@@ -1,20 +1,23 @@
-"""Configuration of a generator and a discriminator that are pre-trained together.
+"""Configurations of what is pre-trained: one or two encoders, and the objective.
 
-The composite exists only while pre-training. A saved folder holds the discriminator's plain `config.json` at the
-root, the generator's in `generator/`, and the settings below in `rtd_config.json` (docs/design.md, decision 1): a
-composite configuration at the root would make `AutoModel` return random weights.
+The composite exists only while pre-training. A saved folder holds the main encoder's plain `config.json` at the root,
+the generator's in `generator/`, and the settings below in `objective.json` (docs/design.md, decision 1): a composite
+configuration at the root would make `AutoModel` return random weights.
 """
 
 import copy
 import logging
 import math
-from typing import Any, cast
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
 
 from huggingface_hub.dataclasses import strict
-from transformers import ElectraConfig, PreTrainedConfig
+from transformers import PreTrainedConfig
 from transformers.activations import ACT2FN
 
 from electra_hf.errors import UsageError
+from electra_hf.models.backbones import BACKBONES, backbone_of
 
 logger = logging.getLogger(__name__)
 
@@ -32,21 +35,95 @@ _SIZES = (
     "max_position_embeddings",
 )
 
-# What rtd_config.json holds: the settings of the objective, not of either encoder.
-OBJECTIVE_FIELDS = (
-    "embedding_sharing",
-    "generator_weight",
-    "discriminator_weight",
-    "sampler",
-    "temperature",
-    "disallow_correct",
-    "initialization",
-)
+
+@dataclass(frozen=True)
+class EncoderPass:
+    """One pass of a step through an encoder, as far as its arithmetic goes.
+
+    Attributes:
+        encoder: Configuration of the encoder.
+        vocabulary_positions: Where the vocabulary projection is applied: `slots`, `tokens` or None.
+        detection_positions: Where the head that detects replaced tokens is applied: `tokens` or None.
+        is_trained: Whether there is a backward pass.
+    """
+
+    encoder: PreTrainedConfig
+    vocabulary_positions: str | None = None
+    detection_positions: str | None = None
+    is_trained: bool = True
 
 
 @strict
-class ReplacedTokenDetectionConfig(PreTrainedConfig):
-    """Settings of replaced-token detection over two ELECTRA encoders.
+class PretrainingConfig(PreTrainedConfig):
+    """What all objectives have in common.
+
+    Args:
+        objective: Its name, as in `--objective`.
+        initialization: `reference` (truncated normal, glorot for projections and the RTD output, as
+            google-research/electra) or `transformers` (normal for every linear layer).
+    """
+
+    model_type = "electra_hf_pretraining"
+    # The objectives that a configuration is for, the settings that `objective.json` keeps, the fields of the encoders.
+    objectives: ClassVar[tuple[str, ...]] = ()
+    objective_fields: ClassVar[tuple[str, ...]] = ("objective", "initialization")
+    encoder_fields: ClassVar[tuple[str, ...]] = ()
+
+    objective: str = ""
+    initialization: str = "reference"
+    tie_word_embeddings: bool = True  # the switch that transformers asks before it applies any declared tie
+    pad_token_id: int | None = 0
+
+    def __post_init__(self, **kwargs: Any):
+        for name in self.encoder_fields:
+            value = getattr(self, name)
+            if isinstance(value, Mapping):
+                setattr(self, name, _encoder_config(name, value))
+        super().__post_init__(**kwargs)
+        self.objective = self.objective or self.objectives[0]
+        check_choice("objective", self.objective, self.objectives)
+        check_choice("initialization", self.initialization, INITIALIZATIONS)
+        if all(getattr(self, name) is not None for name in self.encoder_fields):
+            self._check_encoders()
+
+    def _check_encoders(self) -> None:
+        for name in self.encoder_fields:
+            config = getattr(self, name)
+            backbone_of(config)
+            if problem := impossible_size(config):
+                raise UsageError(f"the {name.removesuffix('_config').replace('_', ' ')}'s {problem}")
+
+    @property
+    def main_config(self) -> PreTrainedConfig:
+        """The encoder that a run is for: the one that is saved at the root."""
+        return cast(PreTrainedConfig, getattr(self, self.encoder_fields[-1]))
+
+    @property
+    def vocab_size(self) -> int:
+        return self.main_config.vocab_size
+
+    @property
+    def hidden_size(self) -> int:
+        return self.main_config.hidden_size
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        """{part of the loss, as it is logged: its weight}."""
+        raise NotImplementedError
+
+    @property
+    def passes(self) -> list[EncoderPass]:
+        """What a step computes."""
+        raise NotImplementedError
+
+    def objective_settings(self) -> dict[str, Any]:
+        """The content of `objective.json`: everything except the encoders."""
+        return {field: getattr(self, field) for field in self.objective_fields}
+
+
+@strict
+class ReplacedTokenDetectionConfig(PretrainingConfig):
+    """Settings of replaced-token detection over two encoders of one family.
 
     Args:
         generator_config: Encoder that fills the masked positions (an `ElectraConfig`, or its dictionary).
@@ -58,11 +135,20 @@ class ReplacedTokenDetectionConfig(PreTrainedConfig):
         sampler: `gumbel` (argmax of logits plus Gumbel noise, fp32) or `multinomial`.
         temperature: Divides the generator's logits before sampling.
         disallow_correct: Never sample the original token.
-        initialization: `reference` (truncated normal, glorot for projections and the RTD output, as
-            google-research/electra) or `transformers` (normal for every linear layer).
     """
 
     model_type = "electra_rtd"
+    objectives = ("rtd",)
+    objective_fields = (
+        *PretrainingConfig.objective_fields,
+        "embedding_sharing",
+        "generator_weight",
+        "discriminator_weight",
+        "sampler",
+        "temperature",
+        "disallow_correct",
+    )
+    encoder_fields = ("generator_config", "discriminator_config")
 
     # An attribute named "generator" would be taken for the text config by PreTrainedConfig.get_text_config().
     generator_config: PreTrainedConfig | dict | None = None
@@ -73,19 +159,11 @@ class ReplacedTokenDetectionConfig(PreTrainedConfig):
     sampler: str = "gumbel"
     temperature: float | int = 1.0
     disallow_correct: bool = False
-    initialization: str = "reference"
-    tie_word_embeddings: bool = True  # the switch that transformers asks before it applies any declared tie
-    pad_token_id: int | None = 0
 
     def __post_init__(self, **kwargs: Any):
-        if isinstance(self.generator_config, dict):
-            self.generator_config = ElectraConfig(**self.generator_config)
-        if isinstance(self.discriminator_config, dict):
-            self.discriminator_config = ElectraConfig(**self.discriminator_config)
         super().__post_init__(**kwargs)
-        _check_choice("embedding_sharing", self.embedding_sharing, EMBEDDING_SHARING)
-        _check_choice("sampler", self.sampler, SAMPLERS)
-        _check_choice("initialization", self.initialization, INITIALIZATIONS)
+        check_choice("embedding_sharing", self.embedding_sharing, EMBEDDING_SHARING)
+        check_choice("sampler", self.sampler, SAMPLERS)
         if not 0 < self.temperature < math.inf:
             raise UsageError(
                 f"temperature is {self.temperature}; give a number above 0 (1.0 samples from the softmax)"
@@ -93,49 +171,100 @@ class ReplacedTokenDetectionConfig(PreTrainedConfig):
         for name in ("generator_weight", "discriminator_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
-        if self.generator_config is not None and self.discriminator_config is not None:
-            self._check_encoders()
 
     def _check_encoders(self) -> None:
+        super()._check_encoders()
         generator, discriminator = self.encoders
-        for name, encoder in (("generator", generator), ("discriminator", discriminator)):
-            if problem := impossible_size(encoder):
-                raise UsageError(f"the {name}'s {problem}")
-        if generator.vocab_size != discriminator.vocab_size:
-            raise UsageError(
-                f"the generator has {generator.vocab_size} tokens and the discriminator {discriminator.vocab_size}; "
-                "both must use one tokenizer"
-            )
-        shared = {"all": ("embedding_size", "max_position_embeddings", "type_vocab_size"), "word": ("embedding_size",)}
-        for field in shared.get(self.embedding_sharing, ()):
-            if getattr(generator, field) != getattr(discriminator, field):
-                raise UsageError(
-                    f"embedding_sharing '{self.embedding_sharing}' needs the same {field} in both encoders, found "
-                    f"{getattr(generator, field)} (generator) and {getattr(discriminator, field)} (discriminator); "
-                    "make them equal or use embedding_sharing 'none'"
-                )
+        check_pair(generator, discriminator, self.embedding_sharing)
 
     @property
-    def encoders(self) -> tuple[ElectraConfig, ElectraConfig]:
+    def encoders(self) -> tuple[Any, Any]:
         """Generator and discriminator, once both are set."""
-        return cast(ElectraConfig, self.generator_config), cast(ElectraConfig, self.discriminator_config)
+        return self.generator_config, self.discriminator_config
 
     @property
-    def vocab_size(self) -> int:
-        return self.encoders[1].vocab_size
+    def loss_weights(self) -> dict[str, float]:
+        return {"generator_loss": self.generator_weight, "rtd_loss": self.discriminator_weight}
 
     @property
-    def hidden_size(self) -> int:
-        return self.encoders[1].hidden_size
+    def passes(self) -> list[EncoderPass]:
+        generator, discriminator = self.encoders
+        return [
+            EncoderPass(generator, vocabulary_positions="slots"),
+            EncoderPass(discriminator, detection_positions="tokens"),
+        ]
 
-    def objective_settings(self) -> dict[str, Any]:
-        """The content of `rtd_config.json`: everything except the two encoders."""
-        return {field: getattr(self, field) for field in OBJECTIVE_FIELDS}
+
+@strict
+class MaskedLanguageModelingConfig(PretrainingConfig):
+    """Settings of masked language modelling over one encoder.
+
+    Args:
+        masked_lm_config: The encoder.
+    """
+
+    model_type = "electra_hf_mlm"
+    objectives = ("mlm",)
+    encoder_fields = ("masked_lm_config",)
+
+    masked_lm_config: PreTrainedConfig | dict | None = None
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        return {"mlm_loss": 1.0}
+
+    @property
+    def passes(self) -> list[EncoderPass]:
+        return [EncoderPass(self.main_config, vocabulary_positions="slots")]
+
+
+def _encoder_config(name: str, value: Mapping[str, Any]) -> PreTrainedConfig:
+    model_type = value.get("model_type", "electra")
+    if model_type not in BACKBONES:
+        raise UsageError(f"{name}: model_type {model_type!r} is none of {', '.join(BACKBONES)}")
+    return BACKBONES[model_type].config_class(**value)
+
+
+def check_pair(generator: PreTrainedConfig, main: PreTrainedConfig, sharing: str) -> None:
+    """Refuse two encoders that cannot be trained together.
+
+    Args:
+        generator: The generator.
+        main: The encoder that gets its text.
+        sharing: What they share.
+
+    Raises:
+        UsageError: If they are of two families, have two vocabularies, or share embeddings of different sizes.
+    """
+    if generator.model_type != main.model_type:
+        raise UsageError(
+            f"the generator is a {generator.model_type} model and the discriminator a {main.model_type} model; both "
+            "must be of one family"
+        )
+    if generator.vocab_size != main.vocab_size:
+        raise UsageError(
+            f"the generator has {generator.vocab_size} tokens and the discriminator {main.vocab_size}; "
+            "both must use one tokenizer"
+        )
+    backbone = backbone_of(main)
+    width = "embedding_size" if hasattr(main, "embedding_size") else "hidden_size"
+    sizes: dict[str, tuple[Any, Any]] = {width: (backbone.embedding_size(generator), backbone.embedding_size(main))}
+    if sharing == "all":
+        for field in ("max_position_embeddings", "type_vocab_size"):
+            sizes[field] = (getattr(generator, field, None), getattr(main, field, None))
+    if sharing != "none":
+        for field, (here, there) in sizes.items():
+            if here != there:
+                raise UsageError(
+                    f"embedding_sharing '{sharing}' needs the same {field} in both encoders, found {here} (generator) "
+                    f"and {there} (discriminator); make them equal or use embedding_sharing 'none'"
+                )
 
 
 def impossible_size(config: PreTrainedConfig) -> str | None:
     """What is wrong with the sizes of an encoder, in words; transformers finds out when it computes, if ever.
 
+    >>> from transformers import ElectraConfig
     >>> impossible_size(ElectraConfig(hidden_size=30, num_attention_heads=4))
     'hidden_size 30 is not a multiple of its num_attention_heads 4; change one of them'
     """
@@ -156,12 +285,13 @@ def impossible_size(config: PreTrainedConfig) -> str | None:
     return None
 
 
-def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    """Refuse a setting that is none of the choices."""
     if value not in choices:
         raise UsageError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
 
 
-def derive_generator_config(discriminator: ElectraConfig, width: float, **overrides: Any) -> ElectraConfig:
+def derive_generator_config(discriminator: Any, width: float, **overrides: Any) -> Any:
     """The generator that belongs to a discriminator: the same depth, a fraction of its width.
 
     Hidden size, attention heads and feed-forward size are scaled; layers, embedding size and dropout are kept
@@ -170,11 +300,12 @@ def derive_generator_config(discriminator: ElectraConfig, width: float, **overri
     Args:
         discriminator: Configuration of the discriminator; it is not changed.
         width: Fraction in (0, 1].
-        overrides: Fields of `ElectraConfig` that are set after scaling.
+        overrides: Fields of the configuration that are set after scaling.
 
     Raises:
         UsageError: If width is outside (0, 1] or leaves no hidden units.
 
+    >>> from transformers import ElectraConfig
     >>> small = ElectraConfig(hidden_size=256, num_attention_heads=4, intermediate_size=1024)
     >>> generator = derive_generator_config(small, 0.25)
     >>> generator.hidden_size, generator.num_attention_heads, generator.intermediate_size, generator.num_hidden_layers
@@ -196,6 +327,8 @@ def derive_generator_config(discriminator: ElectraConfig, width: float, **overri
     generator.intermediate_size = max(1, round(discriminator.intermediate_size * width))
     for name, value in overrides.items():
         if not hasattr(generator, name):
-            raise UsageError(f"generator_config_overrides: ElectraConfig has no field {name!r}")
+            raise UsageError(f"generator_config_overrides: {type(generator).__name__} has no field {name!r}")
         setattr(generator, name, value)
+    if getattr(generator, "layer_types", None):  # ModernBERT's, one for each layer
+        generator.layer_types = generator.layer_types[: generator.num_hidden_layers]
     return generator

@@ -5,13 +5,14 @@ deviations) everywhere, except for the projection of the embeddings and the outp
 TensorFlow's default for dense layers: glorot uniform (model/modeling.py).
 """
 
+from typing import Any
+
 import torch
 from torch import nn
-from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
 
 @torch.no_grad()
-def initialize_as_reference(model: ElectraForMaskedLM | ElectraForPreTraining) -> None:
+def initialize_as_reference(model: Any) -> None:
     """Redraw all weights of one encoder and its head in place; biases become 0, LayerNorm weights 1."""
     std = model.config.initializer_range
     for name, module in model.named_modules():
@@ -27,7 +28,8 @@ def initialize_as_reference(model: ElectraForMaskedLM | ElectraForPreTraining) -
             _truncated_normal(module.weight, std)
         elif isinstance(module, nn.LayerNorm):
             nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:  # ModernBERT's have none
+                nn.init.zeros_(module.bias)
 
 
 def _truncated_normal(weight: torch.Tensor, std: float) -> None:

@@ -1,29 +1,24 @@
 """ELECTRA's pre-training model: a generator corrupts the text, a discriminator finds the replaced tokens.
 
 Algorithm: Clark et al. 2020, section 2, as google-research/electra runs it (run_pretraining.py). Left out on purpose:
-the adversarial and the energy-based variants, and the reference's quirk of adding up the ids of positions drawn twice
-(positions are drawn without replacement here).
+the reference's quirk of adding up the ids of positions drawn twice (positions are drawn without replacement here).
 
 Shapes: batch (b), length (l), K slots of masked positions (k), vocabulary (v), hidden (h). K is fixed for a length, so
 the vocabulary projection runs on (b, k) positions and never on (b, l), and the whole step has static shapes.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import ElectraForMaskedLM, ElectraForPreTraining, ElectraModel, PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 from transformers.utils.generic import ModelOutput
 
-from electra_hf.errors import UsageError
-from electra_hf.models import checkpoint, fused
-from electra_hf.models.attention import attention_bias
+from electra_hf.models import checkpoint
 from electra_hf.models.configuration import ReplacedTokenDetectionConfig
-from electra_hf.models.initialization import initialize_as_reference
-from electra_hf.models.sampling import sample_tokens
+from electra_hf.models.pretraining_model import PretrainingModel, real_tokens
 
 
 @dataclass
@@ -55,11 +50,11 @@ class ReplacedTokenDetectionOutput(ModelOutput):
     logits: Tensor = None  # type: ignore[assignment]
 
 
-class ElectraForReplacedTokenDetection(PreTrainedModel):
-    """Generator (`ElectraForMaskedLM`) and discriminator (`ElectraForPreTraining`) with one joint loss.
+class ElectraForReplacedTokenDetection(PretrainingModel):
+    """Generator and discriminator with one joint loss.
 
-    `save_pretrained` writes the discriminator as a plain transformers model at the root and the generator in
-    `generator/`; `from_pretrained` reads such a folder (or Hub repository) back.
+    For ELECTRA they are an `ElectraForMaskedLM` and an `ElectraForPreTraining`; for other families the masked language
+    model of the family, and its encoder under ELECTRA's head.
 
     Args:
         config: Both encoders and the objective.
@@ -69,61 +64,31 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
 
     config: ReplacedTokenDetectionConfig
     config_class = ReplacedTokenDetectionConfig
-    base_model_prefix = ""
-    main_input_name = "input_ids"
-    supports_gradient_checkpointing = True
-    _supports_sdpa = True
-    _supports_flash_attn = True
-    _supports_flex_attn = True
-    # How a step is computed: auto, plain, fused or native (docs/performance.md). The mathematics is the same.
-    implementation = "auto"
-    # auto: the Trainer measures what is fastest on a GPU. Otherwise the configurations of both halves decide.
-    attn_implementation = "auto"
-    # forward() divides by the global denominators that the trainer passes in `num_items_in_batch`.
-    accepts_loss_kwargs = True
+    main_part = "discriminator"
+    has_generator = True
+    main_is_masked_lm = False
 
-    def __init__(
-        self,
-        config: ReplacedTokenDetectionConfig,
-        generator: ElectraForMaskedLM | None = None,
-        discriminator: ElectraForPreTraining | None = None,
-    ):
+    def __init__(self, config: ReplacedTokenDetectionConfig, generator: Any = None, discriminator: Any = None):
         super().__init__(config)
         generator_config, discriminator_config = config.encoders
-        self.generator = generator or ElectraForMaskedLM(generator_config)
-        self.discriminator = discriminator or ElectraForPreTraining(discriminator_config)
-        # An attribute of the instance, since it depends on the configuration; post_init() applies it.
-        self._tied_weights_keys = self._declare_ties()
-        if config.initialization == "reference":
-            if generator is None:
-                initialize_as_reference(self.generator)
-            if discriminator is None:
-                initialize_as_reference(self.discriminator)
+        fresh = self.backbone
+        self.generator: Any = generator or fresh.make_masked_lm(generator_config, config.initialization)
+        self.discriminator: Any = discriminator or fresh.make_discriminator(
+            discriminator_config, config.initialization
+        )
         if generator is not None and discriminator is not None:
             self._check_shared_weights_agree()
         elif discriminator is not None:
             self._give_shared_weights_to_generator()
-        self._mark_initialized()
-        self.post_init()
-        # FSDP2 wraps layers only: an embedding shared by both encoders cannot live in two groups.
-        self._no_split_modules = {
-            type(m).__name__ for m in self.modules() if isinstance(m, GradientCheckpointingLayer)
-        }
+        self._finish()
 
     def _declare_ties(self) -> dict[str, str]:
         """{discriminator's parameter: generator's parameter} for the sharing mode of the configuration."""
-        prefix = "electra.embeddings."
-        names = {
-            "all": [name for name, _ in self.discriminator.electra.embeddings.named_parameters()],
-            "word": ["word_embeddings.weight"],
-            "none": [],
-        }[self.config.embedding_sharing]
-        return {f"discriminator.{prefix}{name}": f"generator.{prefix}{name}" for name in names}
-
-    def _mark_initialized(self) -> None:
-        # Both encoders hold their weights already: post_init() must tie them, not draw them once more.
-        for part in (*self.modules(), *self.parameters()):
-            part._is_hf_initialized = True  # type: ignore[attr-defined]
+        encoders = (self.discriminator.base_model, self.generator.base_model)
+        modules = {module: name for name, module in self.named_modules()}
+        target, source = (modules[encoder] for encoder in encoders)
+        names = self.backbone.shared_parameters(encoders[0], self.config.embedding_sharing)
+        return {f"{target}.{name}": f"{source}.{name}" for name in names}
 
     def _check_shared_weights_agree(self) -> None:
         for target, source in self._declare_ties().items():
@@ -136,9 +101,12 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
         for target, source in self._declare_ties().items():
             self.get_parameter(source).copy_(self.get_parameter(target))
 
-    def get_input_embeddings(self) -> None:
-        """None: accelerate's FSDP2 would put the returned module, which is shared, into a group of its own."""
-        return None
+    def count_items(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(2,) used slots and real tokens; see `PretrainingModel.count_items`."""
+        slots, mask = batch["masked_weights"].sum(), batch.get("attention_mask")
+        ids = batch["input_ids"]
+        tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
+        return torch.stack([slots.float(), tokens.float()])
 
     def forward(
         self,
@@ -169,10 +137,17 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
         targets = original_ids.gather(1, masked_positions)  # (b, k)
         used = masked_weights > 0
 
-        hidden = self._encode(self.generator.electra, input_ids, attention_mask, token_type_ids)  # (b, l, h)
-        index = masked_positions.unsqueeze(-1).expand(-1, -1, hidden.size(-1))
-        predictions = self.generator.generator_predictions(hidden.gather(1, index))  # (b, k, e)
-        generator_loss_sum, sampled, correct = self._predict_tokens(predictions, targets, masked_weights)
+        hidden = self.encode(self.generator.base_model, input_ids, attention_mask, token_type_ids)  # (b, l, h)
+        generator_loss_sum, sampled, correct = self.predict_tokens(
+            self.generator,
+            hidden,
+            masked_positions,
+            targets,
+            masked_weights,
+            sampler=config.sampler,
+            temperature=config.temperature,
+            disallow_correct=config.disallow_correct,
+        )
 
         with torch.no_grad():
             # Unused slots write the original of position 0 over itself, however many there are.
@@ -180,21 +155,22 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             corrupted = original_ids.scatter(1, masked_positions, sampled)
             labels = corrupted != original_ids
 
-        hidden = self._encode(self.discriminator.electra, corrupted, attention_mask, token_type_ids)
+        hidden = self.encode(self.discriminator.base_model, corrupted, attention_mask, token_type_ids)
         logits = self.discriminator.discriminator_predictions(hidden).float()  # (b, l)
         bce = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
-        real = torch.ones_like(bce) if attention_mask is None else attention_mask.to(bce.dtype)
-        rtd_loss_sum = (bce * real).sum()
+        rtd_loss_sum = (bce * real_tokens(bce, attention_mask)).sum()
 
         if num_items_in_batch is None:
-            num_items_in_batch = torch.stack([masked_weights.sum(), real.sum()])
+            num_items_in_batch = self.count_items(
+                {"masked_weights": masked_weights, "input_ids": input_ids}
+                | ({} if attention_mask is None else {"attention_mask": attention_mask})
+            )
         slots, tokens = num_items_in_batch.clamp(min=1).unbind()
-        generator_loss = generator_loss_sum / slots
-        rtd_loss = rtd_loss_sum / tokens
+        parts = {"generator_loss": generator_loss_sum / slots, "rtd_loss": rtd_loss_sum / tokens}
         return ReplacedTokenDetectionOutput(
-            loss=config.generator_weight * generator_loss + config.discriminator_weight * rtd_loss,
-            generator_loss=generator_loss.detach(),
-            rtd_loss=rtd_loss.detach(),
+            loss=self.weighted_loss(parts),
+            generator_loss=parts["generator_loss"].detach(),
+            rtd_loss=parts["rtd_loss"].detach(),
             generator_loss_sum=generator_loss_sum.detach(),
             rtd_loss_sum=rtd_loss_sum.detach(),
             generator_correct=correct & used,
@@ -203,111 +179,3 @@ class ElectraForReplacedTokenDetection(PreTrainedModel):
             labels=labels,
             logits=logits.detach(),
         )
-
-    def _encode(
-        self, encoder: ElectraModel, ids: Tensor, attention_mask: Tensor | None, token_type_ids: Tensor | None
-    ) -> Tensor:
-        """(b, l, h) last hidden state, from the fused layers or the encoder's own."""
-        operations = self._encoder_operations(encoder)
-        if operations is not None:
-            return fused.encode(encoder, ids, attention_mask, token_type_ids, operations, fused.Seeds())
-        mask = attention_bias(encoder, attention_mask)
-        return encoder(ids, attention_mask=mask, token_type_ids=token_type_ids).last_hidden_state
-
-    def _encoder_operations(self, encoder: ElectraModel) -> fused.Operations | None:
-        """What the fused layers compute with; None for the encoder's own layers."""
-        if self.implementation == "plain":
-            return None
-        reason = fused.obstacle(encoder)
-        if reason is None:
-            return fused.cpu_operations(self.implementation)
-        if self.implementation == "native" and not torch.compiler.is_compiling():
-            raise UsageError(f"implementation 'native' cannot be used: {reason}; use auto, fused or plain")
-        if encoder.device.type == "cpu" and not torch.compiler.is_compiling():
-            fused.tell_obstacle(reason)
-        return None
-
-    def _predict_tokens(self, predictions: Tensor, targets: Tensor, weights: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What the generator says about the masked positions.
-
-        Args:
-            predictions: (b, k, e) hidden states before the projection to the vocabulary.
-            targets: (b, k) int64, the original tokens.
-            weights: (b, k) float, 1 for used slots.
-
-        Returns:
-            () fp32 sum of the negative log-likelihoods over used slots; (b, k) int64 samples; (b, k) bool: the
-            original is the most likely token.
-        """
-        config, head = self.config, self.generator.generator_lm_head
-        if self.implementation == "plain" or config.sampler != "gumbel":
-            logits = head(predictions).float()  # (b, k, v)
-            nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
-            sampled = sample_tokens(
-                logits.detach(),
-                sampler=config.sampler,
-                temperature=config.temperature,
-                disallowed=targets if config.disallow_correct else None,
-            )
-            return (nll * weights).sum(), sampled, logits.argmax(-1) == targets
-        dtype = predictions.dtype
-        if torch.is_autocast_enabled(predictions.device.type):
-            dtype = torch.get_autocast_dtype(predictions.device.type)
-        operations = self._encoder_operations(self.generator.electra)
-        loss_sum, sampled, correct = fused.vocabulary_loss(
-            predictions.flatten(0, 1).to(dtype),
-            head.weight,
-            head.bias,
-            targets.flatten(),
-            weights.flatten().float(),
-            operations=operations or fused.TorchOperations(),
-            seed=None if operations is None else fused.Seeds().next(),
-            temperature=config.temperature,
-            disallow_correct=config.disallow_correct,
-        )
-        return loss_sum, sampled.view_as(targets), correct.view_as(targets)
-
-    def save_pretrained(
-        self,
-        save_directory: Any,
-        is_main_process: bool = True,
-        state_dict: dict[str, Tensor] | None = None,
-        push_to_hub: bool = False,
-        **kwargs: Any,
-    ) -> None:
-        """Write the discriminator at the root, the generator in `generator/`, and `rtd_config.json`.
-
-        Args:
-            save_directory: Folder; made if needed.
-            is_main_process: Write only in this process.
-            state_dict: This model's full state, gathered by FSDP or DeepSpeed; by default the model's own.
-            push_to_hub: Also upload the folder, under `repo_id` if given.
-            kwargs: For `PreTrainedModel.save_pretrained` and, with push_to_hub, `PushToHubMixin.push_to_hub`.
-        """
-        checkpoint.save(self, save_directory, is_main_process=is_main_process, state_dict=state_dict, **kwargs)
-        if push_to_hub:
-            checkpoint.push(save_directory, **kwargs)
-
-    @classmethod
-    def from_pretrained(cls, pretrained_model_name_or_path: Any, *args: Any, **kwargs: Any) -> Any:
-        """Load a folder or Hub repository written by `save_pretrained`.
-
-        Args:
-            pretrained_model_name_or_path: The folder or Hub id of the discriminator.
-            args: Not used.
-            kwargs: `generator_name_or_path` (where the generator is, if not in `generator/` there), any field of
-                `rtd_config.json` to change, and `revision`, `cache_dir`, `token`, `attn_implementation` as in
-                transformers. Weights are loaded in fp32 unless `dtype` says otherwise.
-
-        Raises:
-            CheckpointError: If a part is missing or does not fit, with the names of the weights.
-        """
-        return checkpoint.load(cls, pretrained_model_name_or_path, **kwargs)
-
-    def load_weights(self, folder: Any) -> None:
-        """Copy the weights of a saved folder into this model, in place: ties, device and optimiser stay valid.
-
-        Raises:
-            CheckpointError: If a weight is missing, unexpected or of another shape.
-        """
-        checkpoint.load_weights(self, folder)

@@ -12,8 +12,6 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from electra_hf.sharing.tables import metric_rows
 
-TAGS = ["electra", "replaced-token-detection", "pretraining"]
-
 
 class ModelCardFacts(TypedDict, total=False):
     """What a run can tell about its model; every key may be absent."""
@@ -25,8 +23,10 @@ class ModelCardFacts(TypedDict, total=False):
     tokenizer: str  # such as "WordPiece, lower-case"
     vocab_size: int
     max_length: int
-    discriminator: str  # the architecture in words, such as "12 layers, hidden size 256, 4 heads"
-    discriminator_parameters: int
+    about: str  # what kind of model it is, in sentences
+    tags: list[str]  # of the Hub
+    encoder: str  # the architecture in words, such as "electra, 12 layers, hidden size 256, 4 heads"
+    encoder_parameters: int
     generator: str
     generator_parameters: int
     command: str  # the command line that trains this model
@@ -53,7 +53,7 @@ def write_model_card(folder: str | Path, facts: ModelCardFacts) -> Path:
     ]
     data = ModelCardData(
         library_name="transformers",
-        tags=TAGS,
+        tags=facts.get("tags"),
         language=facts.get("language"),
         license=facts.get("license"),
         datasets=hub_datasets or None,
@@ -65,15 +65,11 @@ def write_model_card(folder: str | Path, facts: ModelCardFacts) -> Path:
 def _body(facts: ModelCardFacts, folder_name: str) -> str:
     name = facts.get("name", folder_name)
     sections = [
-        f"# {name}\n\n"
-        "A text encoder pre-trained from scratch as in ELECTRA "
-        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a "
-        "text, and this model, the discriminator, learns to tell which ones. "
-        "It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        f"# {name}\n\n{facts.get('about', '')}",
         _bullets(facts),
         _training(facts),
         _evaluation(facts),
-        _loading(name),
+        _loading(name, "generator" in facts),
         _limitations(facts),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -84,8 +80,8 @@ def _bullets(facts: ModelCardFacts) -> str:
         ("Trained on", ", ".join(facts.get("corpora", []))),
         ("Tokenizer", _joined(facts.get("tokenizer"), _count(facts.get("vocab_size"), "tokens"))),
         (
-            "Discriminator",
-            _joined(facts.get("discriminator"), _count(facts.get("discriminator_parameters"), "parameters")),
+            "Encoder",
+            _joined(facts.get("encoder"), _count(facts.get("encoder_parameters"), "parameters")),
         ),
         ("Generator", _joined(facts.get("generator"), _count(facts.get("generator_parameters"), "parameters"))),
         ("Longest input", _count(facts.get("max_length"), "tokens")),
@@ -117,25 +113,31 @@ def _evaluation(facts: ModelCardFacts) -> str:
     return "## Evaluation\n\n" + "\n".join(table)
 
 
-def _loading(name: str) -> str:
-    return (
-        "## Use\n\n```python\nfrom transformers import AutoModel, AutoModelForMaskedLM, AutoTokenizer\n\n"
-        f'tokenizer = AutoTokenizer.from_pretrained("{name}")\n'
-        f'encoder = AutoModel.from_pretrained("{name}")\n'
-        f'generator = AutoModelForMaskedLM.from_pretrained("{name}", subfolder="generator")\n```'
-    )
+def _loading(name: str, has_generator: bool) -> str:
+    lines = [
+        f"from transformers import AutoModel, {'AutoModelForMaskedLM, ' * has_generator}AutoTokenizer",
+        "",
+        f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
+        f'encoder = AutoModel.from_pretrained("{name}")',
+    ]
+    if has_generator:
+        lines.append(f'generator = AutoModelForMaskedLM.from_pretrained("{name}", subfolder="generator")')
+    return "\n".join(["## Use", "", "```python", *lines, "```"])
 
 
 def _limitations(facts: ModelCardFacts) -> str:
-    measured = (
-        "The numbers above are about its own pre-training task"
-        if metric_rows(facts.get("results", {}))
-        else "No evaluation is recorded here"
-    )
-    return (
-        "## Limitations\n\n"
-        f"{measured}; how well it does on another task is known only after fine-tuning on it. The detection scores of "
-        "two models can be compared only if their generators are the same: a better generator makes better fakes. "
+    rows = metric_rows(facts.get("results", {}))
+    measured = "The numbers above are about its own pre-training task" if rows else "No evaluation is recorded here"
+    sentences = [f"{measured}; how well it does on another task is known only after fine-tuning on it."]
+    if "generator" in facts:
+        sentences.append(
+            "The detection scores of two models can be compared only if their generators are the same: a better "
+            "generator makes better fakes."
+        )
+    sentences.append(
         "The model knows the language, the topics and the biases of the text listed above and has not been checked "
-        "for harmful ones. It writes no text, and its suspicion of a token is no judgement of grammar or of truth."
+        "for harmful ones."
     )
+    if "generator" in facts:
+        sentences.append("It writes no text, and its suspicion of a token is no judgement of grammar or of truth.")
+    return "## Limitations\n\n" + " ".join(sentences)

@@ -2,11 +2,11 @@
 
 from electra_hf.training.arguments import DataArguments, ModelArguments
 from electra_hf.training.pretraining_arguments import PretrainingArguments
-from electra_hf.training.trainer import ReplacedTokenDetectionTrainer
+from electra_hf.training.trainer import PretrainingTrainer
 
 __all__ = [
     "DataArguments",
     "ModelArguments",
     "PretrainingArguments",
-    "ReplacedTokenDetectionTrainer",
+    "PretrainingTrainer",
 ]

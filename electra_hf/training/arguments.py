@@ -8,21 +8,40 @@ from dataclasses import dataclass, field
 
 from electra_hf.corpora.arguments import SourceArguments
 from electra_hf.errors import UsageError
+from electra_hf.models.backbones import BACKBONES
 from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.arguments import BlockArguments
+from electra_hf.training.objectives import OBJECTIVES
 
 _NOT_NEGATIVE, _SHARE = Range(0), Range(0, 1)
 
 
 @dataclass
 class ModelArguments:
-    """Which generator and discriminator are pre-trained, and with which objective."""
+    """Which encoders are pre-trained, and with which objective."""
 
+    objective: str | None = field(
+        default=None,
+        metadata={
+            "help": "What is learnt: rtd (ELECTRA: a generator swaps tokens, a discriminator finds them), mlm (BERT: "
+            "hidden tokens are predicted). Default: that of --model_name_or_path, or rtd.",
+            "choices": sorted(OBJECTIVES),
+        },
+    )
+    model_type: str | None = field(
+        default=None,
+        metadata={
+            "help": "Family of the encoders that start afresh, with the sizes that its configuration has in "
+            "transformers unless --config_overrides changes them (electra).",
+            "choices": sorted(BACKBONES),
+        },
+    )
     model_name_or_path: str | None = field(
         default=None,
         metadata={
-            "help": "Go on pre-training this discriminator (folder or Hub id) instead of starting afresh. Without a "
-            "generator, in generator/ there or by --generator_name_or_path, that one starts afresh."
+            "help": "Go on pre-training this encoder (folder or Hub id; for rtd the discriminator) instead of "
+            "starting afresh. Without a generator, in generator/ there or by --generator_name_or_path, that one "
+            "starts afresh."
         },
     )
     generator_name_or_path: str | None = field(
@@ -34,11 +53,11 @@ class ModelArguments:
     )
     config_name: str | None = field(
         default=None,
-        metadata={"help": "Configuration of the discriminator (folder or Hub id); default: ELECTRA-small's sizes."},
+        metadata={"help": "Configuration of the encoder (folder or Hub id); default: ELECTRA-small's sizes."},
     )
     config_overrides: str | None = field(
         default=None,
-        metadata={"help": "Change fields of the discriminator: hidden_size=256,num_hidden_layers=12 (a map in YAML)."},
+        metadata={"help": "Change fields of the encoder: hidden_size=256,num_hidden_layers=12 (a map in YAML)."},
     )
     generator_width: float = field(
         default=0.25,
@@ -144,11 +163,15 @@ class DataArguments(BlockArguments, SourceArguments):
     )
     shuffle_buffer_size: int = field(default=10_000, metadata={"help": "Blocks in the buffer when streaming."})
     mlm_probability: float = field(default=0.15, metadata={"help": "Masked positions per token (large: 0.25)."})
-    mask_replace_prob: float = field(
-        default=0.85, metadata={"help": "Masked positions that become [MASK]; the reference keeps the other 15 %%."}
+    mask_replace_prob: float | None = field(
+        default=None,
+        metadata={
+            "help": "Masked positions that become [MASK]; default: 0.85 as google's ELECTRA, for mlm BERT's 0.8."
+        },
     )
-    random_replace_prob: float = field(
-        default=0.0, metadata={"help": "Masked positions that become a random token (BERT: 0.1)."}
+    random_replace_prob: float | None = field(
+        default=None,
+        metadata={"help": "Masked positions that become a random token; default: 0, for mlm 0.1. The rest is kept."},
     )
 
     def __post_init__(self) -> None:
@@ -158,7 +181,8 @@ class DataArguments(BlockArguments, SourceArguments):
         check_ranges(self, {name: Range(1) for name in sizes} | dict.fromkeys(shares, _SHARE))
         if not self.mlm_probability:
             raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
-        if self.mask_replace_prob + self.random_replace_prob > 1:
+        total = (self.mask_replace_prob or 0) + (self.random_replace_prob or 0)
+        if total > 1:
             raise UsageError(
                 f"--mask_replace_prob {self.mask_replace_prob} and --random_replace_prob {self.random_replace_prob} "
                 "are more than 1 together: lower one of them"

@@ -15,12 +15,12 @@ from typing import Any, cast
 import torch
 from accelerate.utils import broadcast_object_list
 from huggingface_hub.constants import HF_HOME
-from transformers import ElectraConfig, TrainerCallback, TrainerState
+from transformers import TrainerCallback, TrainerState
 from transformers.trainer_callback import ExportableState
 
 from electra_hf.corpora.storage import publish, to_json
 from electra_hf.errors import TrainingError, explain_os_error
-from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.models import PretrainingModel
 from electra_hf.models.attention import CANDIDATES, SDPA, AttentionShape, attention, measure_attention
 
 logger = logging.getLogger(__name__)
@@ -104,19 +104,19 @@ class RunAttention(TrainerCallback, ExportableState):
 
     def start(
         self,
-        model: ElectraForReplacedTokenDetection,
+        model: PretrainingModel,
         shape: AttentionShape,
         device: torch.device,
         state: TrainerState,
         world_size: int,
     ) -> None:
-        """Choose, unless the run that is resumed has chosen, and let both halves compute with it until `stop`.
+        """Choose, unless the run that is resumed has chosen, and let the encoders compute with it until `stop`.
 
-        The fastest for the discriminator's shape is taken for the generator, too. The first process decides for all.
+        The fastest for the main encoder's shape is taken for the generator, too. The first process decides for all.
 
         Args:
             model: The joint model.
-            shape: The discriminator's attention.
+            shape: The main encoder's attention.
             device: This process's.
             state: The Trainer's, from the checkpoint if the run is resumed.
             world_size: Processes.
@@ -137,21 +137,21 @@ class RunAttention(TrainerCallback, ExportableState):
             choice = choices[0]
         assert choice is not None
         self.choice = choice
-        self._undo.enter_context(attention(choice, (model.generator, model.discriminator)))
+        self._undo.enter_context(attention(choice, model.plain_parts.values()))
 
     def stop(self) -> None:
         """Compute as before `start`."""
         self._undo.close()
 
 
-def chooses_attention(model: ElectraForReplacedTokenDetection, device: torch.device) -> bool:
+def chooses_attention(model: PretrainingModel, device: torch.device) -> bool:
     """Whether there is something to choose: on CUDA, if nobody named an attention."""
-    given = any(half.config._attn_implementation != SDPA for half in (model.generator, model.discriminator))
+    given = any(half.config._attn_implementation != SDPA for half in model.plain_parts.values())
     return device.type == "cuda" and model.attn_implementation == AUTO and not given
 
 
 def attention_shape(
-    config: ElectraConfig, *, rows: int, length: int, dtype: torch.dtype, padded: bool, compiled: bool
+    config: Any, *, rows: int, length: int, dtype: torch.dtype, padded: bool, compiled: bool
 ) -> AttentionShape:
     """The attention of one layer of an encoder.
 

@@ -5,67 +5,52 @@ adds to it, so it never waits for the device; the tensor is reduced over process
 are logged. Every metric is then exact over the window: a ratio of sums, not a mean of per-batch ratios.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from electra_hf.models import ReplacedTokenDetectionOutput
+from electra_hf.models import MaskedLanguageModelingOutput, ReplacedTokenDetectionOutput
 
 _BINS = 2048
 _LOGIT_RANGE = 12.0  # sigmoid(-12) = 6e-6: beyond it the order of tokens no longer matters for the AUC
-_SUMS = (
-    "generator_loss_sum",
-    "rtd_loss_sum",
-    "slots",
-    "generator_correct",
-    "tokens",
-    "replaced",
-    "suspected",  # tokens that the discriminator takes for replaced
-    "found",  # replaced, and suspected
-)
 
 
-class ReplacedTokenDetectionMeter:
+class Meter(ABC):
     """Accumulates one window of steps.
+
+    Attributes:
+        sums: What is added up: names of the first numbers of `state`.
+        extra: Numbers of `state` after them.
+        state: (n,) all of it, on the device.
 
     Args:
         device: Where the model's outputs are.
     """
 
+    sums: ClassVar[tuple[str, ...]]
+    extra: ClassVar[int] = 0
+
     def __init__(self, device: torch.device | str):
         # float64 keeps counts exact for windows of any length; Apple's GPUs have no float64.
         dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
-        self.state = torch.zeros(len(_SUMS) + 2 * _BINS, dtype=dtype, device=device)
+        self.state = torch.zeros(len(self.sums) + self.extra, dtype=dtype, device=device)
 
-    @torch.no_grad()
-    def update(self, outputs: ReplacedTokenDetectionOutput, batch: Mapping[str, Tensor]) -> None:
+    @abstractmethod
+    def update(self, outputs: Any, batch: Mapping[str, Tensor]) -> None:
         """Add one batch; no value reaches the host.
 
         Args:
             outputs: The model's output for the batch.
-            batch: What the model was given: `masked_weights` (b, k) and, when rows are padded, `attention_mask` (b,
-                l).
+            batch: What the model was given.
         """
-        # Few operations, each on many values at once: on a GPU their number is what they cost.
-        logits, replaced = outputs.logits, outputs.labels
-        suspected = logits > 0
-        mask = batch.get("attention_mask")
-        if mask is None:
-            real = torch.ones_like(replaced)
-        else:
-            real = mask.bool()
-            replaced, suspected = replaced & real, suspected & real
-        dtype = self.state.dtype
-        losses = torch.stack([outputs.generator_loss_sum, outputs.rtd_loss_sum]).to(dtype)
-        slots = torch.stack([batch["masked_weights"], outputs.generator_correct.to(batch["masked_weights"])])
-        tokens = torch.stack([real, replaced, suspected, replaced & suspected])
-        self.state[: len(_SUMS)] += torch.cat([losses, *(x.flatten(1).sum(1, dtype=dtype) for x in (slots, tokens))])
-        # Two histograms one after the other: of replaced tokens, and of original ones.
-        scaled = (logits.clamp(-_LOGIT_RANGE, _LOGIT_RANGE) + _LOGIT_RANGE) / (2 * _LOGIT_RANGE)
-        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + torch.where(replaced, len(_SUMS), len(_SUMS) + _BINS)
-        self.state.scatter_add_(0, bins.flatten(), real.flatten().to(dtype))
+
+    @abstractmethod
+    def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
+        """Metrics out of the sums, and the numbers after them; only called when there are tokens."""
 
     def compute(self, reduce: Callable[[Tensor], Tensor] = lambda state: state) -> dict[str, float]:
         """Metrics of the window, which is then emptied.
@@ -74,15 +59,54 @@ class ReplacedTokenDetectionMeter:
             reduce: Sums the state over processes; every process must call it.
 
         Returns:
-            generator_loss, rtd_loss (nats), generator_accuracy, replaced_fraction, rtd_precision, rtd_recall, rtd_auc
-            (fractions; NaN where nothing was counted, such as the precision of a discriminator that suspects nothing)
-            and `tokens`, the number of real tokens. Empty when nothing was added.
+            The metrics (losses in nats, the others fractions; NaN where nothing was counted, such as the precision of
+            a discriminator that suspects nothing) and `tokens`, the number of real tokens. Empty when nothing was
+            added.
         """
         state = reduce(self.state.clone()).cpu().double()
         self.state.zero_()
-        sums = dict(zip(_SUMS, state[: len(_SUMS)].tolist(), strict=True))
-        if sums["tokens"] == 0:
-            return {}
+        count = len(self.sums)
+        sums = dict(zip(self.sums, state[:count].tolist(), strict=True))
+        return {**self.describe(sums, state[count:]), "tokens": sums["tokens"]} if sums["tokens"] else {}
+
+    def _real(self, batch: Mapping[str, Tensor]) -> Tensor:
+        """(b, l) bool, the real tokens of a batch."""
+        mask = batch.get("attention_mask")
+        return torch.ones_like(batch["input_ids"], dtype=torch.bool) if mask is None else mask.bool()
+
+
+class ReplacedTokenDetectionMeter(Meter):
+    """generator_loss, rtd_loss, generator_accuracy, replaced_fraction, rtd_precision, rtd_recall and rtd_auc."""
+
+    sums = (
+        "generator_loss_sum",
+        "rtd_loss_sum",
+        "slots",
+        "generator_correct",
+        "tokens",
+        "replaced",
+        "suspected",  # tokens that the discriminator takes for replaced
+        "found",  # replaced, and suspected
+    )
+    extra = 2 * _BINS
+
+    @torch.no_grad()
+    def update(self, outputs: ReplacedTokenDetectionOutput, batch: Mapping[str, Tensor]) -> None:
+        # Few operations, each on many values at once: on a GPU their number is what they cost.
+        real = self._real(batch)
+        logits, replaced, suspected = outputs.logits, outputs.labels & real, (outputs.logits > 0) & real
+        dtype = self.state.dtype
+        losses = torch.stack([outputs.generator_loss_sum, outputs.rtd_loss_sum]).to(dtype)
+        slots = torch.stack([batch["masked_weights"], outputs.generator_correct.to(batch["masked_weights"])])
+        tokens = torch.stack([real, replaced, suspected, replaced & suspected])
+        count = len(self.sums)
+        self.state[:count] += torch.cat([losses, *(x.flatten(1).sum(1, dtype=dtype) for x in (slots, tokens))])
+        # Two histograms one after the other: of replaced tokens, and of original ones.
+        scaled = (logits.clamp(-_LOGIT_RANGE, _LOGIT_RANGE) + _LOGIT_RANGE) / (2 * _LOGIT_RANGE)
+        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + torch.where(replaced, count, count + _BINS)
+        self.state.scatter_add_(0, bins.flatten(), real.flatten().to(dtype))
+
+    def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
         return {
             "generator_loss": _ratio(sums["generator_loss_sum"], sums["slots"]),
             "generator_accuracy": _ratio(sums["generator_correct"], sums["slots"]),
@@ -90,8 +114,25 @@ class ReplacedTokenDetectionMeter:
             "replaced_fraction": sums["replaced"] / sums["tokens"],
             "rtd_precision": _ratio(sums["found"], sums["suspected"]),
             "rtd_recall": _ratio(sums["found"], sums["replaced"]),
-            "rtd_auc": area_under_curve(state[len(_SUMS) : -_BINS], state[-_BINS:]),
-            "tokens": sums["tokens"],
+            "rtd_auc": area_under_curve(extra[:_BINS], extra[_BINS:]),
+        }
+
+
+class MaskedLanguageModelingMeter(Meter):
+    """mlm_loss and mlm_accuracy."""
+
+    sums = ("mlm_loss_sum", "slots", "correct", "tokens")
+
+    @torch.no_grad()
+    def update(self, outputs: MaskedLanguageModelingOutput, batch: Mapping[str, Tensor]) -> None:
+        counts = (batch["masked_weights"], outputs.correct, self._real(batch))
+        dtype = self.state.dtype
+        self.state += torch.stack([outputs.mlm_loss_sum.to(dtype), *(x.sum(dtype=dtype) for x in counts)])
+
+    def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
+        return {
+            "mlm_loss": _ratio(sums["mlm_loss_sum"], sums["slots"]),
+            "mlm_accuracy": _ratio(sums["correct"], sums["slots"]),
         }
 
 

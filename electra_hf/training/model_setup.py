@@ -1,4 +1,4 @@
-"""From arguments to the joint model: fresh, loaded to go on pre-training, or one half of each.
+"""From arguments to the model: fresh, loaded to go on pre-training, or one half of each.
 
 Weights mean nothing under another vocabulary, so the tokenizer of the run is compared with those that lie beside the
 weights, token by token: two vocabularies of the same size would train without an error and to no end.
@@ -7,31 +7,42 @@ weights, token by token: two vocabularies of the same size would train without a
 import logging
 from typing import Any, cast
 
-from transformers import AutoConfig, ElectraConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError, UsageError
-from electra_hf.models import (
-    ElectraForReplacedTokenDetection,
-    ReplacedTokenDetectionConfig,
-    derive_generator_config,
-)
+from electra_hf.models import PretrainingConfig, PretrainingModel, derive_generator_config
 from electra_hf.models.attention import check_attention_name
+from electra_hf.models.backbones import BACKBONES, Backbone, backbone_of
 from electra_hf.models.checkpoint import (
     GENERATOR_FOLDER,
     LOADING_ERRORS,
     has_generator,
     load_discriminator,
-    load_generator,
+    load_extra_weights,
+    load_masked_lm,
     load_objective,
 )
-from electra_hf.models.configuration import OBJECTIVE_FIELDS
 from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
 from electra_hf.training.arguments import DataArguments, ModelArguments
 from electra_hf.training.attention import AUTO
+from electra_hf.training.objectives import OBJECTIVES, Objective, objective_named
 
 logger = logging.getLogger(__name__)
 
+DEFAULT_OBJECTIVE, DEFAULT_MODEL_TYPE = "rtd", "electra"
+# Every setting of an objective that is an option.
+SETTINGS = tuple(
+    sorted(
+        {
+            name
+            for objective in OBJECTIVES.values()
+            for name in objective.model.config_class.objective_fields
+            if name != "objective"
+        }
+    )
+)
+_MAIN_SIZES = ("model_type", "config_name", "config_overrides")
 # Rows that were added to an embedding to round its size up.
 _PADDING_ROWS = 128
 _SIZE_DECIDES = "the tokenizer decides it: train one with --vocab_size, or give another --tokenizer_name"
@@ -41,14 +52,27 @@ _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.mo
 _DIFFERENCES_SHOWN = 3
 
 
+def chosen_objective(model_args: ModelArguments) -> Objective:
+    """The objective that was given, or that of the checkpoint, or replaced-token detection.
+
+    Raises:
+        UsageError: If there is no such objective.
+        CheckpointError: If the checkpoint's cannot be read.
+    """
+    name, source = model_args.objective, model_args.model_name_or_path
+    if name is None and source:
+        name = load_objective(source, **_hub_options(model_args)).get("objective")
+    return objective_named(name or DEFAULT_OBJECTIVE)
+
+
 def build_model(
     model_args: ModelArguments, data_args: DataArguments, tokenizer: PreTrainedTokenizerBase
-) -> ElectraForReplacedTokenDetection:
-    """The joint model of a run: each half is loaded if a checkpoint of it is named, and fresh otherwise.
+) -> PretrainingModel:
+    """The model of a run: each of its encoders is loaded if a checkpoint of it is named, and fresh otherwise.
 
-    A fresh generator is derived from the loaded discriminator by `generator_width`; a fresh discriminator has the
-    sizes of `config_name` and `config_overrides`, and the loaded generator's embedding sizes. Settings of the
-    objective that were not given are those of the discriminator's checkpoint, or the paper's.
+    A fresh generator is derived from the main encoder by `generator_width`; a fresh main encoder has the sizes of
+    `model_type`, `config_name` and `config_overrides`, and a loaded generator's embedding sizes. Settings of the
+    objective that were not given are those of the checkpoint, or the paper's.
 
     Args:
         model_args: What is loaded, and the sizes of what is fresh.
@@ -56,58 +80,77 @@ def build_model(
         tokenizer: The tokenizer of the run.
 
     Raises:
-        UsageError: If sizes or vocabularies do not fit each other, the tokenizer or the block length.
+        UsageError: If sizes or vocabularies do not fit each other, the tokenizer or the block length, or an option
+            has no effect on this objective.
         CheckpointError: If a checkpoint is incomplete.
     """
-    settings = {name: value for name in OBJECTIVE_FIELDS if (value := getattr(model_args, name)) is not None}
+    model_class = chosen_objective(model_args).model
+    settings = _settings(model_args, model_class.config_class)
     source, hub = model_args.model_name_or_path, _hub_options(model_args)
     encoder = {**hub}
     named = model_args.attn_implementation != AUTO
     if named:
         check_attention_name(model_args.attn_implementation)
         encoder["attn_implementation"] = model_args.attn_implementation
-    discriminator = load_discriminator(source, **encoder) if source else None
+    load_main = load_masked_lm if model_class.main_is_masked_lm else load_discriminator
+    main = load_main(source, **encoder) if source else None
     _refuse_sizes_of_loaded_halves(model_args)
-    place = _generator_place(model_args)
-    generator = load_generator(place[0], subfolder=place[1], **encoder) if place else None
+    place = _generator_place(model_args) if model_class.has_generator else None
+    generator = load_masked_lm(place[0], subfolder=place[1], **encoder) if place else None
 
-    if discriminator is not None:
-        settings = {**load_objective(cast(str, source), **hub), **settings}
-        discriminator_config = discriminator.config
+    if main is not None:
+        settings = {**load_objective(cast(str, source), model_class.config_class, **hub), **settings}
+        main_config = main.config
     else:
-        discriminator_config = _discriminator_config(model_args, tokenizer, generator.config if generator else None)
-    _check_sizes(discriminator_config, tokenizer, data_args)
-    generator_config = generator.config if generator else _generator_config(model_args, discriminator_config)
+        main_config = _main_config(model_args, tokenizer, generator.config if generator else None)
+    _check_sizes(main_config, tokenizer, data_args)
+    configs, parts = {f"{model_class.main_part}_config": main_config}, {model_class.main_part: main}
+    if model_class.has_generator:
+        configs["generator_config"] = generator.config if generator else _generator_config(model_args, main_config)
+        parts["generator"] = generator
     check_vocabulary(model_args, tokenizer)
-    if source or place:
-        _say_what_is_fresh(generator_config, discriminator_config, loaded_halves(model_args))
+    if (source or place) and model_class.has_generator:
+        _say_what_is_fresh(configs["generator_config"], main_config, loaded_parts(model_args))
     if named:
-        for config in (generator_config, discriminator_config):
+        for config in configs.values():
             config._attn_implementation = model_args.attn_implementation
-    config = ReplacedTokenDetectionConfig(
-        generator_config=generator_config,
-        discriminator_config=discriminator_config,
-        pad_token_id=discriminator_config.pad_token_id,
-        **settings,
-    )
+    config = model_class.config_class(**configs, **settings, pad_token_id=main_config.pad_token_id)
     try:
-        model = ElectraForReplacedTokenDetection(config, generator=generator, discriminator=discriminator)
+        model = model_class(config, **parts)
     except (ImportError, ValueError) as error:
         if not named:
             raise
         raise UsageError(f"--attn_implementation {model_args.attn_implementation} cannot be used: {error}") from error
+    if source:
+        load_extra_weights(model, source, **hub)
     model.implementation, model.attn_implementation = model_args.implementation, model_args.attn_implementation
     return model
 
 
-def loaded_halves(model_args: ModelArguments) -> tuple[str, ...]:
-    """Which of `generator` and `discriminator` come from a checkpoint; () for a fresh model.
+def _settings(model_args: ModelArguments, config_class: type[PretrainingConfig]) -> dict[str, Any]:
+    """The settings of the objective that were given.
 
     Raises:
-        CheckpointError: If the discriminator's repository is out of reach.
+        UsageError: If one of them has no effect.
     """
-    generator = ("generator",) if _generator_place(model_args) else ()
-    return generator + (("discriminator",) if model_args.model_name_or_path else ())
+    given = {name: value for name in SETTINGS if (value := getattr(model_args, name)) is not None}
+    for name in given:
+        if name not in config_class.objective_fields:
+            raise UsageError(
+                f"--{name} has no effect with this objective ({', '.join(config_class.objectives)}): leave it out"
+            )
+    return given
+
+
+def loaded_parts(model_args: ModelArguments) -> tuple[str, ...]:
+    """Which attributes of the joint model come from a checkpoint; () for a fresh model.
+
+    Raises:
+        CheckpointError: If the checkpoint's repository is out of reach.
+    """
+    model_class = chosen_objective(model_args).model
+    generator = ("generator",) if model_class.has_generator and _generator_place(model_args) else ()
+    return generator + ((model_class.main_part,) if model_args.model_name_or_path else ())
 
 
 def _hub_options(model_args: ModelArguments) -> dict[str, Any]:
@@ -123,45 +166,42 @@ def _generator_place(model_args: ModelArguments) -> tuple[str, str] | None:
 
 
 def _refuse_sizes_of_loaded_halves(model_args: ModelArguments) -> None:
-    halves = loaded_halves(model_args)
-    described = {
-        "discriminator": ("config_name", "config_overrides"),
-        "generator": ("generator_config_overrides",),
-    }
-    for half in halves:
-        for option in described[half]:
+    for part in loaded_parts(model_args):
+        options = ("generator_config_overrides",) if part == "generator" else _MAIN_SIZES
+        for option in options:
             if getattr(model_args, option):
-                raise UsageError(f"--{option} describes a fresh {half}; the one that is loaded brings its own sizes")
+                raise UsageError(
+                    f"--{option} describes a fresh {part.replace('_', ' ')}; the one that is loaded brings its own "
+                    "sizes"
+                )
 
 
-def _say_what_is_fresh(generator: ElectraConfig, discriminator: ElectraConfig, loaded: tuple[str, ...]) -> None:
+def _say_what_is_fresh(generator: Any, main: Any, loaded: tuple[str, ...]) -> None:
     if "generator" not in loaded:
         logger.info(
             "The checkpoint has no generator, so a fresh one is made by --generator_width: %s. Until it has learnt, "
             "its replacements are easy to find; give --generator_name_or_path if the discriminator's own exists.",
             _sizes(generator),
         )
-    if "discriminator" not in loaded:
+    if loaded == ("generator",):
         logger.info(
             "Only a generator is loaded, so the discriminator starts afresh: %s. Add --model_name_or_path to load "
             "one.",
-            _sizes(discriminator),
+            _sizes(main),
         )
 
 
-def _sizes(config: ElectraConfig) -> str:
+def _sizes(config: Any) -> str:
     return f"{config.num_hidden_layers} layers, {config.hidden_size} wide, {config.num_attention_heads} heads"
 
 
-def _generator_config(model_args: ModelArguments, discriminator: ElectraConfig) -> ElectraConfig:
-    overrides = _parse_overrides(model_args.generator_config_overrides)
-    return derive_generator_config(discriminator, model_args.generator_width, **overrides)
+def _generator_config(model_args: ModelArguments, main: Any) -> Any:
+    overrides = _parse_overrides(model_args.generator_config_overrides, type(main))
+    return derive_generator_config(main, model_args.generator_width, **overrides)
 
 
-def _discriminator_config(
-    model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase, generator: ElectraConfig | None
-) -> ElectraConfig:
-    """A fresh discriminator, with the embedding sizes of a generator that was loaded."""
+def _main_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase, generator: Any) -> Any:
+    """A fresh main encoder, with the embedding sizes of a generator that was loaded."""
     if model_args.config_name:
         try:
             config = AutoConfig.from_pretrained(
@@ -169,13 +209,18 @@ def _discriminator_config(
             )
         except LOADING_ERRORS as error:
             raise CheckpointError(f"cannot load the configuration {model_args.config_name}: {error}") from error
-        if not isinstance(config, ElectraConfig):
+        try:
+            backbone_of(config)
+        except UsageError as error:
+            raise UsageError(f"--config_name {model_args.config_name}: {error}") from error
+        if model_args.model_type not in (None, config.model_type):
             raise UsageError(
-                f"--config_name {model_args.config_name} is a {config.model_type} model; ELECTRA is supported"
+                f"--model_type {model_args.model_type} and --config_name {model_args.config_name}, which is a "
+                f"{config.model_type} model, exclude each other: leave one out"
             )
     else:
-        config = ElectraConfig()
-    overrides = _parse_overrides(model_args.config_overrides)
+        config = _named_family(model_args, generator).config_class()
+    overrides = _parse_overrides(model_args.config_overrides, type(config))
     if overrides.get("vocab_size", len(tokenizer)) != len(tokenizer):
         raise UsageError(
             f"config_overrides: vocab_size {overrides['vocab_size']}, but the tokenizer has {len(tokenizer)} tokens; "
@@ -185,7 +230,8 @@ def _discriminator_config(
     config.pad_token_id = cast(int, tokenizer.pad_token_id)
     if generator is not None:
         for name in _EMBEDDING_FIELDS:
-            setattr(config, name, getattr(generator, name))
+            if hasattr(generator, name):
+                setattr(config, name, getattr(generator, name))
     for name, value in overrides.items():
         # The vocabulary of a loaded generator may be rounded up.
         if name != "vocab_size":
@@ -193,14 +239,21 @@ def _discriminator_config(
     return config
 
 
-def _parse_overrides(text: str | None) -> dict[str, Any]:
-    """`hidden_size=256,hidden_act=gelu` as fields of `ElectraConfig`, converted to the type each field has."""
+def _named_family(model_args: ModelArguments, generator: Any) -> Backbone:
+    name = model_args.model_type or (generator.model_type if generator is not None else DEFAULT_MODEL_TYPE)
+    if name not in BACKBONES:
+        raise UsageError(f"--model_type {name}: choose one of {', '.join(BACKBONES)}")
+    return BACKBONES[name]
+
+
+def _parse_overrides(text: str | None, config_class: type) -> dict[str, Any]:
+    """`hidden_size=256,hidden_act=gelu` as fields of a configuration, converted to the type each field has."""
     overrides: dict[str, Any] = {}
-    reference = ElectraConfig()
+    reference = config_class()
     for item in filter(None, (text or "").split(",")):
         name, separator, value = (part.strip() for part in item.partition("="))
         if not separator or not hasattr(reference, name):
-            raise UsageError(f"config_overrides: {item!r} is not field=value with a field of ElectraConfig")
+            raise UsageError(f"config_overrides: {item!r} is not field=value with a field of {config_class.__name__}")
         kind = type(getattr(reference, name))
         try:
             overrides[name] = value.lower() in ("true", "1") if kind is bool else kind(value)
@@ -209,7 +262,7 @@ def _parse_overrides(text: str | None) -> dict[str, Any]:
     return overrides
 
 
-def _check_sizes(config: ElectraConfig, tokenizer: PreTrainedTokenizerBase, data_args: DataArguments) -> None:
+def _check_sizes(config: Any, tokenizer: PreTrainedTokenizerBase, data_args: DataArguments) -> None:
     if not 0 <= config.vocab_size - len(tokenizer) < _PADDING_ROWS:
         raise UsageError(
             f"the model has {config.vocab_size} tokens and the tokenizer {len(tokenizer)}: they do not belong "
@@ -233,7 +286,7 @@ def check_vocabulary(model_args: ModelArguments, tokenizer: PreTrainedTokenizerB
         UsageError: If an id means two tokens; the message names the first ones.
         TokenizerError: If a tokenizer beside the weights cannot be loaded.
     """
-    sources = {"discriminator": model_args.model_name_or_path, "generator": model_args.generator_name_or_path}
+    sources = {"checkpoint": model_args.model_name_or_path, "generator": model_args.generator_name_or_path}
     hub = _hub_options(model_args)
     for half, name in sources.items():
         if not name or not any(

@@ -24,7 +24,7 @@ from electra_hf.training.optimization import AdamWPaper
 from electra_hf.training.training_arguments import cpu_has_bf16
 
 # Linear layers that map to the vocabulary or to one score instead of to a hidden state.
-_OUTPUT_LAYERS = ("generator_lm_head", "dense_prediction")
+_OUTPUT_LAYERS = ("generator_lm_head", "decoder", "dense_prediction", "seq_relationship")
 
 
 def hidden_matrices(model: nn.Module) -> list[str]:

@@ -1,33 +1,46 @@
 """How much arithmetic a step is."""
 
-from transformers import ElectraConfig
+from typing import Any, cast
 
-from electra_hf.models import ReplacedTokenDetectionConfig
+from electra_hf.models import PretrainingConfig
+from electra_hf.models.backbones import backbone_of
 
 
-def encoder_flops(config: ElectraConfig, length: int) -> int:
+def encoder_flops(config: Any, length: int) -> int:
     """Multiply-adds times two of the matrix products of one forward pass over one row of `length` tokens."""
     hidden, feed_forward = config.hidden_size, config.intermediate_size
     projections = 8 * hidden * hidden + 4 * hidden * feed_forward
     attention = 4 * length * hidden
     flops = config.num_hidden_layers * (projections + attention)
-    if config.embedding_size != hidden:
-        flops += 2 * config.embedding_size * hidden
+    width = backbone_of(config).embedding_size(config)
+    if width != hidden:
+        flops += 2 * width * hidden
     return flops * length
 
 
-def training_flops(config: ReplacedTokenDetectionConfig, length: int, slots: int) -> int:
-    """FLOPs of a training step for one row: forward, and twice as much backward.
+def vocabulary_flops(config: Any, positions: int) -> int:
+    """The same of a masked language model's head on some positions."""
+    width = backbone_of(config).embedding_size(config)
+    return 2 * width * (config.hidden_size + config.vocab_size) * positions
 
-    The vocabulary projection counts for the `slots` predicted positions only, since nothing else is projected.
+
+def training_flops(config: PretrainingConfig, length: int, slots: int) -> int:
+    """FLOPs of a training step for one row: forward, and for what is trained twice as much backward.
+
+    The vocabulary projection counts for the predicted positions only, since nothing else is projected.
 
     Args:
-        config: Both encoders.
+        config: The encoders and the objective.
         length: Tokens in the row.
         slots: Masked positions K of the row.
     """
-    generator, discriminator = config.encoders
-    generator_head = 2 * generator.embedding_size * (generator.hidden_size + generator.vocab_size) * slots
-    rtd_head = 2 * discriminator.hidden_size * (discriminator.hidden_size + 1) * length
-    forward = encoder_flops(generator, length) + generator_head + encoder_flops(discriminator, length) + rtd_head
-    return 3 * forward
+    flops, counts = 0, {"slots": slots, "tokens": length}
+    for part in config.passes:
+        forward = encoder_flops(part.encoder, length)
+        if part.vocabulary_positions:
+            forward += vocabulary_flops(part.encoder, counts[part.vocabulary_positions])
+        if part.detection_positions:
+            hidden = cast(Any, part.encoder).hidden_size
+            forward += 2 * hidden * (hidden + 1) * counts[part.detection_positions]
+        flops += forward * (3 if part.is_trained else 1)
+    return flops

@@ -1,12 +1,12 @@
-"""A Trainer for the joint loss: two exact denominators, metrics without waiting for the device, plain checkpoints.
+"""A Trainer for all objectives: exact denominators, metrics without waiting for the device, plain checkpoints.
 
 What is overridden, and why (transformers 5.15 to 5.23):
 
-* `_get_num_items_in_batch`: the stock Trainer knows one denominator, the joint loss has two (masked slots and real
-  tokens), each global over accumulation steps and processes (transformers#47688 for what happens without).
+* `_get_num_items_in_batch`: the stock Trainer knows one denominator, a joint loss has several (masked slots and real
+  tokens, say), each global over accumulation steps and processes (transformers#47688 for what happens without).
 * `compute_loss`, `log`, `prediction_step`, `evaluation_loop`: loss parts and detection metrics from device-side sums.
   The stock evaluation gathers every output tensor.
-* `_load_from_checkpoint`, `_load_best_model`: the discriminator is the root of every folder.
+* `_load_from_checkpoint`, `_load_best_model`: the main encoder is the root of every folder.
 * `_window_state`, `_load_window_state`: the sums of the open logging window are in the checkpoint.
 * `floating_point_ops`: exact FLOPs.
 * `training_step`: the attention of a run on a GPU is chosen when its first batch is known.
@@ -24,16 +24,12 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset
 
 from electra_hf.errors import CheckpointError, UsageError
-from electra_hf.models import (
-    ElectraForReplacedTokenDetection,
-    ReplacedTokenDetectionConfig,
-    ReplacedTokenDetectionOutput,
-)
+from electra_hf.models import PretrainingModel
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
 from electra_hf.training.batches import BatchOrder, StreamOrder, batch_loader, order_for
 from electra_hf.training.clock import EndByTheClock
 from electra_hf.training.guarded_trainer import GuardedTrainer
-from electra_hf.training.metrics import ReplacedTokenDetectionMeter
+from electra_hf.training.objectives import objective_named
 from electra_hf.training.optimization import schedule_in_time
 from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.throughput import training_flops
@@ -43,13 +39,13 @@ _EVALUATION_SEED = 20_20
 _MIXED_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class ReplacedTokenDetectionTrainer(GuardedTrainer):
-    """`transformers.Trainer` for `ElectraForReplacedTokenDetection`.
+class PretrainingTrainer(GuardedTrainer):
+    """`transformers.Trainer` for a `PretrainingModel`.
 
     Takes the Trainer's arguments. Batches are what `DataCollatorForReplacedTokenDetection` returns. Logged in training
-    and, with the prefix `eval_`, in evaluation: loss, generator_loss, generator_accuracy, rtd_loss, rtd_precision,
-    rtd_recall, rtd_auc, replaced_fraction; in training also tokens_per_second, teraflops (per second, matrix products
-    only) and remaining_seconds, and skipped_steps (of the run so far) if there are any.
+    and, with the prefix `eval_`, in evaluation: loss, and what the meter of the objective computes; in training also
+    tokens_per_second, teraflops (per second, matrix products only) and remaining_seconds, and skipped_steps (of the
+    run so far) if there are any.
 
     Attributes:
         order: of the training data, from the time its loader is made; None for a stream.
@@ -57,7 +53,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
 
     args: PretrainingArguments
 
-    def __init__(self, model: ElectraForReplacedTokenDetection, args: PretrainingArguments, **kwargs: Any):
+    def __init__(self, model: PretrainingModel, args: PretrainingArguments, **kwargs: Any):
         super().__init__(model=model, args=args, **kwargs)
         if args.torch_compile and getattr(self.model, "implementation", None) == "native":
             raise UsageError(
@@ -67,8 +63,9 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         self.attention = RunAttention()
         self.add_callback(self.attention)
         self._attention_is_open = False
-        self.train_meter = ReplacedTokenDetectionMeter(args.device)
-        self.eval_meter = ReplacedTokenDetectionMeter(args.device)
+        self.objective = objective_named(model.config.objective)
+        self.train_meter = self.objective.meter(args.device)
+        self.eval_meter = self.objective.meter(args.device)
         self._first_step = self._last_logged_step = 0
         self._last_logged_seconds, self._window_flops = 0.0, 0
         self.order: BatchOrder | None = None
@@ -78,9 +75,9 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             self.add_callback(self._end)
 
     @property
-    def _joint_config(self) -> ReplacedTokenDetectionConfig:
+    def _joint_model(self) -> PretrainingModel:
         # Asked for in every step: unwrapping the model takes accelerate half a millisecond.
-        return cast(ElectraForReplacedTokenDetection, self.model).config
+        return cast(PretrainingModel, self.model)
 
     # Batches
 
@@ -111,10 +108,10 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     # Loss
 
     def _get_num_items_in_batch(self, batch_samples: list, device: torch.device) -> Tensor | None:
-        """(2,) masked slots and real tokens of one optimiser step, over all accumulation steps and processes."""
+        """(n,) the denominators of one optimiser step, over all accumulation steps and processes."""
         if not batch_samples:
             return None
-        counts = torch.stack([count_items(batch) for batch in batch_samples]).sum(0).to(device)
+        counts = torch.stack([self._joint_model.count_items(batch) for batch in batch_samples]).sum(0).to(device)
         return self._sum_over_processes(counts)
 
     def compute_loss(
@@ -124,10 +121,10 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         return_outputs: bool = False,
         num_items_in_batch: Tensor | int | None = None,
     ) -> Any:
-        """The joint loss; its parts are added to the meter of the mode the model is in."""
+        """The loss; its parts are added to the meter of the mode the model is in."""
         loss, outputs = super().compute_loss(model, inputs, return_outputs=True, num_items_in_batch=num_items_in_batch)
         meter = self.train_meter if model.training else self.eval_meter
-        meter.update(cast(ReplacedTokenDetectionOutput, outputs), inputs)
+        meter.update(outputs, inputs)
         return (loss, outputs) if return_outputs else loss
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Tensor:
@@ -138,12 +135,12 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         return super().training_step(model, inputs, *args, **kwargs)
 
     def _start_attention(self, inputs: dict[str, Any]) -> None:
-        model = cast(ElectraForReplacedTokenDetection, self.accelerator.unwrap_model(self.model))
+        model = cast(PretrainingModel, self.accelerator.unwrap_model(self.model))
         rows, length = inputs["input_ids"].shape
         if self.order is not None and self.args.warms_up_batches:
             rows, length = self.order.plan.batch_size, self.order.plan.length
         shape = attention_shape(
-            model.discriminator.config,
+            model.config.main_config,
             rows=rows,
             length=length,
             dtype=_MIXED_PRECISION.get(self.accelerator.mixed_precision, model.dtype),
@@ -162,7 +159,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """FLOPs of the matrix products of this batch, from its shape alone."""
         rows, length = inputs["input_ids"].shape
-        flops = rows * training_flops(self._joint_config, length, inputs["masked_positions"].shape[1])
+        flops = rows * training_flops(self._joint_model.config, length, inputs["masked_positions"].shape[1])
         self._window_flops += flops
         return flops
 
@@ -188,7 +185,7 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train; see `Trainer.train`."""
         self.train_meter.state.zero_()
-        model = cast(ElectraForReplacedTokenDetection, self.accelerator.unwrap_model(self.model))
+        model = cast(PretrainingModel, self.accelerator.unwrap_model(self.model))
         self._attention_is_open = chooses_attention(model, self.args.device)
         try:
             return super().train(*args, **kwargs)
@@ -282,11 +279,8 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
             self.eval_meter.state.zero_()
             output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
         metrics = self.eval_meter.compute(self._sum_over_processes)
-        config = self._joint_config
         if metrics:
-            metrics["loss"] = (
-                config.generator_weight * metrics["generator_loss"] + config.discriminator_weight * metrics["rtd_loss"]
-            )
+            metrics["loss"] = self._joint_model.weighted_loss(metrics)
             metrics.pop("tokens")
         assert output.metrics is not None
         output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in metrics.items()})
@@ -324,11 +318,3 @@ class ReplacedTokenDetectionTrainer(GuardedTrainer):
         if best is None:
             raise CheckpointError("there is no best checkpoint to load: set --eval_strategy and --save_strategy alike")
         self.accelerator.unwrap_model(self.model).load_weights(best)
-
-
-def count_items(batch: dict[str, Tensor]) -> Tensor:
-    """(2,) used slots and real tokens of one batch, fp32, on the batch's device."""
-    mask = batch.get("attention_mask")
-    ids = batch["input_ids"]
-    tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
-    return torch.stack([batch["masked_weights"].sum().float(), tokens.float()])

@@ -23,7 +23,7 @@ from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.streaming import StreamingBlocks
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.checkpoints import resolve_resume
 from electra_hf.training.setup import end_processes, leaves_together
 
@@ -92,7 +92,7 @@ class SignalAt(TrainerCallback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-class RecordingTrainer(ReplacedTokenDetectionTrainer):
+class RecordingTrainer(PretrainingTrainer):
     """Writes down the rows of each step: a line for each batch, the step and a checksum of each row."""
 
     def training_step(self, model, inputs, *args, **kwargs):

@@ -139,7 +139,7 @@ def test_weights_of_another_size_are_an_error(make_model, discriminator_config, 
 
 def test_unknown_setting_in_the_folder_is_an_error(make_model, tmp_path):
     make_model().save_pretrained(tmp_path)
-    path = tmp_path / "rtd_config.json"
+    path = tmp_path / "objective.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "contrastive_weight": 1.0}))
     with pytest.raises(CheckpointError, match="contrastive_weight"):
         ElectraForReplacedTokenDetection.from_pretrained(tmp_path)

@@ -7,7 +7,7 @@ import torch
 
 from electra_hf.errors import CheckpointError
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig
-from electra_hf.models.checkpoint import has_generator, load_discriminator, load_generator
+from electra_hf.models.checkpoint import has_generator, load_discriminator, load_masked_lm
 
 
 def with_one_half(model, half: str, **settings) -> ElectraForReplacedTokenDetection:
@@ -62,5 +62,5 @@ def test_a_folder_tells_whether_it_has_a_generator(make_model, tmp_path):
     (tmp_path / "joint" / "generator" / "model.safetensors").unlink()
     assert has_generator(str(tmp_path / "joint")), "half a generator is an error, and none is not"
     with pytest.raises(CheckpointError, match="generator"):
-        load_generator(str(tmp_path / "joint"), subfolder="generator")
+        load_masked_lm(str(tmp_path / "joint"), subfolder="generator")
     assert load_discriminator(str(tmp_path / "alone")).config.hidden_size == 32

@@ -163,11 +163,11 @@ PRETRAINING: Cases = {
     "a generator cut short": (changed(cut(WEIGHTS, 900), "generator"), 1, ("given/model/generator",)),
     "a generator without weights": (changed(without(WEIGHTS), "generator"), 1, ("given/model/generator",)),
     "a broken generator": (changed(file("config.json", "{"), "generator"), 1, ("given/model/generator",)),
-    "a broken objective": (changed(file("rtd_config.json", "{")), 1, ("rtd_config.json",)),
-    "a list of an objective": (changed(file("rtd_config.json", "[1]")), 1, ("rtd_config.json",)),
-    "an unknown objective": (changed(file("rtd_config.json", '{"magic": 1}')), 1, ("rtd_config.json", "magic")),
-    "a wrong objective": (changed(file("rtd_config.json", '{"sampler": "magic"}')), 1, ("rtd_config.json", "magic")),
-    "a weight of words": (changed(file("rtd_config.json", '{"generator_weight": "x"}')), 1, ("rtd_config.json",)),
+    "a broken objective": (changed(file("objective.json", "{")), 1, ("objective.json",)),
+    "a list of an objective": (changed(file("objective.json", "[1]")), 1, ("objective.json",)),
+    "an unknown objective": (changed(file("objective.json", '{"magic": 1}')), 1, ("objective.json", "magic")),
+    "a wrong objective": (changed(file("objective.json", '{"sampler": "magic"}')), 1, ("objective.json", "magic")),
+    "a weight of words": (changed(file("objective.json", '{"generator_weight": "x"}')), 1, ("objective.json",)),
     "generator nowhere": (options("--generator_name_or_path", "./nowhere"), 1, ("./nowhere",)),
 }
 FRESH = ("--model_name_or_path", "", "--tokenizer_name")

@@ -73,7 +73,7 @@ def test_settings_of_the_checkpoint_stay_unless_given(first_run, run, corpus, tm
     assert first.code == 0, first.stderr
     done = run(*options, "--model_name_or_path", tmp_path / "a", "--temperature", "1", "--output_dir", tmp_path / "b")
     assert done.code == 0, done.stderr
-    objective = read_json(tmp_path / "b" / "rtd_config.json")
+    objective = read_json(tmp_path / "b" / "objective.json")
     assert (objective["temperature"], objective["discriminator_weight"]) == (1.0, 25.0)
 
 

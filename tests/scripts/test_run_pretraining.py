@@ -9,9 +9,9 @@ from tiny_script import RUN, TINY, VOCABULARY, logged, prepared_files, read_json
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, ElectraModel
 
 from electra_hf.cli import run as run_command
-from electra_hf.training import ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingTrainer
 
-CHECKPOINT_FILES = ("config.json", "model.safetensors", "rtd_config.json", "tokenizer.json", "trainer_state.json")
+CHECKPOINT_FILES = ("config.json", "model.safetensors", "objective.json", "tokenizer.json", "trainer_state.json")
 RUN_FILES = (
     *CHECKPOINT_FILES,
     *("train_results.json", "eval_results.json", "all_results.json", "training_curves.png", "held_out_samples.txt"),
@@ -129,10 +129,10 @@ def test_help(run):
 
 def test_push_to_hub(run, corpus, monkeypatch, tmp_path):
     pushed = []
-    monkeypatch.setattr(ReplacedTokenDetectionTrainer, "init_hf_repo", lambda self, token=None: None)
-    monkeypatch.setattr(ReplacedTokenDetectionTrainer, "_push_from_checkpoint", lambda self, folder: None)
+    monkeypatch.setattr(PretrainingTrainer, "init_hf_repo", lambda self, token=None: None)
+    monkeypatch.setattr(PretrainingTrainer, "_push_from_checkpoint", lambda self, folder: None)
     monkeypatch.setattr(
-        ReplacedTokenDetectionTrainer,
+        PretrainingTrainer,
         "push_to_hub",
         lambda self, *_, **__: pushed.append(sorted(path.name for path in Path(self.args.output_dir).iterdir())),
     )

@@ -155,7 +155,7 @@ def test_samples_are_lines_and_a_missing_or_empty_file_is_named(tmp_path: Path):
 def test_swaps_are_sampled_at_the_temperature_of_pre_training(run_folder):
     """Near 0 the generator's first guess is always taken, so that two seeds can only differ in what they mask."""
     assert load_detector(run_folder).temperature == 1.0
-    (run_folder / "rtd_config.json").write_text(json.dumps({"temperature": 1e-6}), encoding="utf-8")
+    (run_folder / "objective.json").write_text(json.dumps({"temperature": 1e-6}), encoding="utf-8")
     detector = load_detector(run_folder)
     assert detector.temperature == 1e-6
     texts = ["the cat sat on the mat"] * 40

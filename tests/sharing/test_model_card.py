@@ -14,8 +14,10 @@ FACTS: ModelCardFacts = {
     "tokenizer": "WordPiece, lower-case",
     "vocab_size": 8192,
     "max_length": 128,
-    "discriminator": "4 layers, hidden size 128",
-    "discriminator_parameters": 1_234_567,
+    "about": "A text encoder pre-trained as in ELECTRA.",
+    "tags": ["electra", "replaced-token-detection", "pretraining"],
+    "encoder": "4 layers, hidden size 128",
+    "encoder_parameters": 1_234_567,
     "generator": "4 layers, hidden size 64",
     "generator_parameters": 234_567,
     "command": "python run_pretraining.py --config configs/pretraining/demo.yaml",
@@ -42,12 +44,19 @@ def test_a_full_card_is_parsed_back_and_stays_short(tmp_path: Path):
 def test_every_fact_is_in_the_card(tmp_path: Path):
     text = ModelCard.load(write_model_card(tmp_path, FACTS)).text
     for fact in [
-        "# someone/electra-tiny-et", "the village archive", "WordPiece, lower-case, 8,192 tokens",
+        "# someone/electra-tiny-et", "A text encoder pre-trained as in ELECTRA.",
+        "the village archive", "WordPiece, lower-case, 8,192 tokens",
         "1,234,567 parameters",
         "234,567 parameters", "2,000,000, 500 steps", "128 tokens", "2 CPU cores", FACTS["command"],
         "| detection AUC | 0.876 |", 'AutoModel.from_pretrained("someone/electra-tiny-et")', 'subfolder="generator"',
     ]:  # fmt: skip
         assert fact in text
+
+
+def test_a_model_without_a_generator_shows_none(tmp_path: Path):
+    facts: ModelCardFacts = {"name": "someone/bert", "about": "A text encoder.", "encoder": "4 layers"}
+    text = ModelCard.load(write_model_card(tmp_path, facts)).text
+    assert "enerator" not in text and "AutoModelForMaskedLM" not in text
 
 
 def test_a_card_says_nothing_about_what_is_not_known(tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import electra_hf.training.allocator
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer, base_trainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer, base_trainer
 
 # In a process of its own: what mallopt sets stays. 64 MB are 16,384 pages.
 COUNT_FAULTS = """
@@ -58,5 +58,5 @@ def test_the_trainer_does_it_on_a_cpu_unless_told_not_to(make_model, tmp_path: P
     called = []
     monkeypatch.setattr(base_trainer, "tune_allocator", lambda: called.append(True))
     args = PretrainingArguments(str(tmp_path), tune_allocator=wanted, use_cpu=True)
-    ReplacedTokenDetectionTrainer(model=make_model(), args=args)
+    PretrainingTrainer(model=make_model(), args=args)
     assert called == [True] * wanted

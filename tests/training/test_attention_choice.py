@@ -14,7 +14,7 @@ from transformers import TrainerState
 from electra_hf.errors import TrainingError
 from electra_hf.models.attention import AttentionShape
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training import attention as run_attention
 from electra_hf.training import trainer as trainer_module
 from electra_hf.training.attention import RunAttention, attention_shape, attention_times, chooses_attention
@@ -75,7 +75,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path, monkeypat
             use_cpu=True,
             **options,
         )
-        trainer = ReplacedTokenDetectionTrainer(
+        trainer = PretrainingTrainer(
             model=model,
             args=args,
             train_dataset=Rows(),
@@ -89,7 +89,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path, monkeypat
     return train
 
 
-def losses(trainer: ReplacedTokenDetectionTrainer) -> list[float]:
+def losses(trainer: PretrainingTrainer) -> list[float]:
     return [logs["loss"] for logs in trainer.state.log_history if "loss" in logs]
 
 

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.batches import BatchOrder, OrderedBlocks, Rows, StreamOrder
 from electra_hf.training.warmups import WarmupPlan
 
@@ -164,15 +164,13 @@ def test_examples_get_the_epoch_of_their_data():
 
 @pytest.fixture
 def make_trainer(tmp_path, tokenizer, make_model):
-    def make(**options) -> ReplacedTokenDetectionTrainer:
+    def make(**options) -> PretrainingTrainer:
         args = PretrainingArguments(
             output_dir=str(tmp_path), max_steps=3, per_device_train_batch_size=4, save_strategy="no",
             disable_tqdm=True, use_cpu=True, **options,
         )  # fmt: skip
         collator = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=0)
-        return ReplacedTokenDetectionTrainer(
-            model=make_model(), args=args, train_dataset=Examples(), data_collator=collator
-        )
+        return PretrainingTrainer(model=make_model(), args=args, train_dataset=Examples(), data_collator=collator)
 
     return make
 

@@ -15,7 +15,7 @@ from transformers import TrainerCallback
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer, clock
+from electra_hf.training import PretrainingArguments, PretrainingTrainer, clock
 from electra_hf.training.clock import EndByTheClock, TrainingClock
 from electra_hf.training.optimization import paper_linear_factor, schedule_in_time, wsd_schedule
 
@@ -56,7 +56,7 @@ class Passing(TrainerCallback):
 
 @pytest.fixture
 def make_trainer(tmp_path, tokenizer, make_model, now):
-    def make(before: float = 0.0, **options) -> ReplacedTokenDetectionTrainer:
+    def make(before: float = 0.0, **options) -> PretrainingTrainer:
         settings = {
             "per_device_train_batch_size": 4,
             "logging_steps": 1,
@@ -65,7 +65,7 @@ def make_trainer(tmp_path, tokenizer, make_model, now):
             "use_cpu": True,
             **options,
         }
-        trainer = ReplacedTokenDetectionTrainer(
+        trainer = PretrainingTrainer(
             model=make_model(),
             args=PretrainingArguments(output_dir=str(tmp_path / "run"), **settings),
             train_dataset=Rows(),

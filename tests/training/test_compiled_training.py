@@ -10,7 +10,7 @@ from torch._dynamo.utils import counters
 from torch.utils.data import Dataset
 
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 
 
 class Rows(Dataset):
@@ -35,7 +35,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path):
     """Train a tiny model on rows in their order, with a short last evaluation batch, and give its Trainer."""
     discriminator_config.initializer_range = 0.3  # logits far enough apart that rounding does not change an argmax
 
-    def train(rows: Dataset, **options) -> ReplacedTokenDetectionTrainer:
+    def train(rows: Dataset, **options) -> PretrainingTrainer:
         args = PretrainingArguments(
             str(tmp_path),
             per_device_train_batch_size=4,
@@ -51,7 +51,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path):
             use_cpu=True,
             **options,
         )
-        trainer = ReplacedTokenDetectionTrainer(
+        trainer = PretrainingTrainer(
             # Near 0 the generator's choice needs no noise, which compiled code would draw in another order.
             model=make_model(temperature=1e-6),
             args=args,
@@ -67,7 +67,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path):
     return train
 
 
-def losses(trainer: ReplacedTokenDetectionTrainer) -> list[float]:
+def losses(trainer: PretrainingTrainer) -> list[float]:
     return [logs[key] for logs in trainer.state.log_history for key in ("loss", "eval_loss") if key in logs]
 
 

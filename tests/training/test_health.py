@@ -7,15 +7,17 @@ import pytest
 from transformers import TrainerControl, TrainerState, TrainingArguments
 
 from electra_hf.errors import ElectraHfError
-from electra_hf.training.health import HealthCallback, check_start, diagnose
+from electra_hf.training.health import HealthCallback, check_start
+from electra_hf.training.objectives import OBJECTIVES
 
+RTD = OBJECTIVES["rtd"]
 HEALTHY = {"generator_accuracy": 0.5, "replaced_fraction": 0.07, "rtd_auc": 0.88}
 
 
 def test_a_right_start_passes_and_a_wrong_one_is_explained():
-    assert check_start({"generator_loss": math.log(1000) + 0.05, "rtd_loss": 0.70}, 1000) == []
-    findings = check_start({"generator_loss": 9.5, "rtd_loss": 1.2}, 1000)
-    assert "ln(1000)" in findings[0]
+    assert check_start({"generator_loss": math.log(1000) + 0.05, "rtd_loss": 0.70}, RTD.starts(1000)) == []
+    findings = check_start({"generator_loss": 9.5, "rtd_loss": 1.2}, RTD.starts(1000))
+    assert "ln 1,000" in findings[0]
     assert "ln 2" in findings[1]
 
 
@@ -30,7 +32,7 @@ def test_a_right_start_passes_and_a_wrong_one_is_explained():
     ],
 )
 def test_diagnosis(change, progress, names):
-    assert list(diagnose({**HEALTHY, **change}, progress, 0.15)) == names
+    assert list(RTD.diagnose({**HEALTHY, **change}, progress, 0.15)) == names
 
 
 def log(callback, logs, step, tmp_path):
@@ -39,7 +41,7 @@ def log(callback, logs, step, tmp_path):
 
 
 def test_each_ailment_is_named_once(tmp_path, caplog):
-    callback = HealthCallback(vocab_size=1000, mask_fraction=0.15, fresh=False)
+    callback = HealthCallback(RTD, vocab_size=1000, mask_fraction=0.15, fresh=False)
     ill = {"loss": 20.0, "generator_loss": 4.0, "rtd_loss": 0.4, **HEALTHY, "rtd_auc": 0.5}
     with caplog.at_level(logging.WARNING):
         log(callback, ill, 600, tmp_path)
@@ -49,7 +51,7 @@ def test_each_ailment_is_named_once(tmp_path, caplog):
 
 
 def test_nan_stops_the_run(tmp_path):
-    callback = HealthCallback(vocab_size=1000, mask_fraction=0.15, fresh=False)
+    callback = HealthCallback(RTD, vocab_size=1000, mask_fraction=0.15, fresh=False)
     with pytest.raises(ElectraHfError, match="the loss is nan at step 7"):
         log(callback, {"loss": float("nan"), "generator_loss": 1.0, "rtd_loss": 1.0, **HEALTHY}, 7, tmp_path)
 
@@ -59,5 +61,5 @@ def test_only_a_fresh_model_is_held_to_the_start_values(tmp_path, caplog):
     for fresh, messages in ((False, 0), (True, 2)):
         caplog.clear()
         with caplog.at_level(logging.WARNING):
-            log(HealthCallback(vocab_size=1000, mask_fraction=0.15, fresh=fresh), logs, 1, tmp_path)
+            log(HealthCallback(RTD, vocab_size=1000, mask_fraction=0.15, fresh=fresh), logs, 1, tmp_path)
         assert len(caplog.records) == messages

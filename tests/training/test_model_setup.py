@@ -13,9 +13,9 @@ from electra_hf.training import (
     DataArguments,
     ModelArguments,
     PretrainingArguments,
-    ReplacedTokenDetectionTrainer,
+    PretrainingTrainer,
 )
-from electra_hf.training.model_setup import build_model, loaded_halves
+from electra_hf.training.model_setup import build_model, loaded_parts
 
 SIZES = (
     "embedding_size=16,hidden_size=32,num_hidden_layers=2,num_attention_heads=4,intermediate_size=64,"
@@ -56,6 +56,7 @@ def test_settings_that_were_not_given_are_the_checkpoints(folders, tokenizer):
 def test_a_fresh_model_has_the_papers_settings(tokenizer):
     config = build(tokenizer, config_overrides=SIZES).config
     assert config.objective_settings() == {
+        "objective": "rtd",
         "embedding_sharing": "all",
         "generator_weight": 1.0,
         "discriminator_weight": 50.0,
@@ -73,8 +74,8 @@ def test_both_halves_from_two_folders(folders, tokenizer, make_model):
     }
     model, before = build(tokenizer, **options), make_model()
     assert all(torch.equal(weight, before.state_dict()[name]) for name, weight in model.state_dict().items())
-    assert loaded_halves(ModelArguments(**options)) == ("generator", "discriminator")
-    assert loaded_halves(ModelArguments(model_name_or_path=str(folders / "run"))) == ("generator", "discriminator")
+    assert loaded_parts(ModelArguments(**options)) == ("generator", "discriminator")
+    assert loaded_parts(ModelArguments(model_name_or_path=str(folders / "run"))) == ("generator", "discriminator")
 
 
 def test_a_discriminator_alone_gets_a_fresh_generator(folders, tokenizer, make_model, caplog):
@@ -83,7 +84,7 @@ def test_a_discriminator_alone_gets_a_fresh_generator(folders, tokenizer, make_m
         model = build(tokenizer, **options)
     assert model.generator.config.hidden_size == 16
     assert "no generator" in caplog.text and "16 wide" in caplog.text and "--generator_width" in caplog.text
-    assert loaded_halves(ModelArguments(**options)) == ("discriminator",)
+    assert loaded_parts(ModelArguments(**options)) == ("discriminator",)
     embeddings = model.generator.electra.embeddings
     assert embeddings.word_embeddings.weight is model.discriminator.electra.embeddings.word_embeddings.weight
     before = make_model().discriminator.state_dict()
@@ -101,7 +102,7 @@ def test_a_generator_alone_gets_a_fresh_discriminator(folders, tokenizer, make_m
     # What the embeddings must agree on comes from the generator.
     assert (config.hidden_size, config.embedding_size, config.max_position_embeddings) == (48, 16, 32)
     assert "the discriminator starts afresh" in caplog.text
-    assert loaded_halves(ModelArguments(**options)) == ("generator",)
+    assert loaded_parts(ModelArguments(**options)) == ("generator",)
     before = make_model().generator.state_dict()
     assert all(torch.equal(weight, before[name]) for name, weight in model.generator.state_dict().items())
     with pytest.raises(UsageError, match="embedding_size"):
@@ -189,7 +190,7 @@ def test_kernels_and_compilation_exclude_each_other(tokenizer, tmp_path):
     model = build(tokenizer, config_overrides=SIZES, implementation="native")
     args = PretrainingArguments(output_dir=str(tmp_path), torch_compile=True, use_cpu=True)
     with pytest.raises(UsageError, match="native and --torch_compile exclude each other"):
-        ReplacedTokenDetectionTrainer(model=model, args=args)
+        PretrainingTrainer(model=model, args=args)
 
 
 def test_an_attention_that_nobody_knows_is_named(tokenizer):

@@ -8,7 +8,7 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from electra_hf.errors import UsageError
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.muon import BatchedMuon, MuonWithAdamW, hidden_matrices, muon_for_model, orthogonalize
 from electra_hf.training.optimization import AdamWPaper
 
@@ -149,7 +149,7 @@ def test_state_survives_a_round_trip_through_a_file():
 
 def test_shards_are_refused(tmp_path, make_model):
     args = PretrainingArguments(output_dir=str(tmp_path), optim="muon", muon_learning_rate=1e-2, weight_decay=0.2)
-    trainer = ReplacedTokenDetectionTrainer(model=make_model(), args=args)
+    trainer = PretrainingTrainer(model=make_model(), args=args)
     trainer.is_fsdp_enabled = True
     with pytest.raises(UsageError, match="FSDP and DeepSpeed keep shards"):
         trainer.create_optimizer()

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from electra_hf.errors import UsageError
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.optimization import AdamWPaper, paper_linear_factor, paper_linear_schedule, wsd_schedule
 
 
@@ -129,7 +129,7 @@ def test_wsd_that_does_not_fit_is_refused():
 )
 def test_trainer_builds_the_schedule(tmp_path, make_model, options, factor):
     args = PretrainingArguments(output_dir=str(tmp_path), warmup_steps=0.1, learning_rate=1.0, **options)
-    trainer = ReplacedTokenDetectionTrainer(model=make_model(), args=args)
+    trainer = PretrainingTrainer(model=make_model(), args=args)
     schedule = trainer.create_scheduler(100, trainer.create_optimizer())
     assert schedule.lr_lambdas[0](5) == 0.5
     assert schedule.lr_lambdas[0](10) == 1

@@ -9,7 +9,7 @@ from torch.utils.data import Dataset, IterableDataset
 
 from electra_hf.errors import TrainingError, UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.rollback import past_rollbacks, usual_loss
 
 SPIKE_TOKEN = 63
@@ -38,7 +38,7 @@ class Rows(Dataset):
 
 @pytest.fixture
 def make_trainer(tmp_path, tokenizer, make_model):
-    def make(rows: Dataset, name: str = "run", **options) -> ReplacedTokenDetectionTrainer:
+    def make(rows: Dataset, name: str = "run", **options) -> PretrainingTrainer:
         model = make_model()
 
         def multiply(module, args, batch, output):
@@ -62,7 +62,7 @@ def make_trainer(tmp_path, tokenizer, make_model):
                 **options,
             }
         )
-        return ReplacedTokenDetectionTrainer(
+        return PretrainingTrainer(
             model=model,
             args=args,
             train_dataset=rows,

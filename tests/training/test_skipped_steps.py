@@ -14,7 +14,7 @@ from transformers import TrainerCallback
 
 from electra_hf.errors import TrainingError, UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.skipped_steps import SkippedSteps, load_skipped_step
 
 BAD_TOKEN = 63
@@ -99,7 +99,7 @@ def make_trainer(tmp_path, tokenizer, make_model):
                 **options,
             }
         )
-        return ReplacedTokenDetectionTrainer(
+        return PretrainingTrainer(
             model=spoil(make_model()),
             args=args,
             train_dataset=rows,

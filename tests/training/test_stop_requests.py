@@ -13,7 +13,7 @@ from transformers import TrainerCallback
 
 from electra_hf.errors import CheckpointError, Interrupted, UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer, stopping
+from electra_hf.training import PretrainingArguments, PretrainingTrainer, stopping
 from electra_hf.training.stopping import SIGNALS, StopSignals, stop_signals
 
 STEPS = 8  # two epochs
@@ -61,7 +61,7 @@ def heeded_interrupts():
 
 @pytest.fixture
 def make_trainer(tmp_path, tokenizer, make_model):
-    def make(folder: str = "run", callbacks: tuple = (), **options) -> ReplacedTokenDetectionTrainer:
+    def make(folder: str = "run", callbacks: tuple = (), **options) -> PretrainingTrainer:
         settings = {
             "max_steps": STEPS,
             "per_device_train_batch_size": 4,
@@ -71,7 +71,7 @@ def make_trainer(tmp_path, tokenizer, make_model):
             "use_cpu": True,
             **options,
         }
-        return ReplacedTokenDetectionTrainer(
+        return PretrainingTrainer(
             model=make_model(),
             args=PretrainingArguments(output_dir=str(tmp_path / folder), **settings),
             train_dataset=Rows(16),
@@ -83,7 +83,7 @@ def make_trainer(tmp_path, tokenizer, make_model):
     return make
 
 
-def outcome(trainer: ReplacedTokenDetectionTrainer) -> list[str]:
+def outcome(trainer: PretrainingTrainer) -> list[str]:
     """What was logged, without what depends on the clock, and the weights: as text, since NaN equals no number."""
     rows = [{k: v for k, v in row.items() if not k.endswith(TIMING)} for row in trainer.state.log_history]
     assert trainer.model is not None

@@ -10,7 +10,7 @@ from torch.utils.data import Dataset, IterableDataset
 from electra_hf.errors import UsageError
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.tokens.order import permuted
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.batches import BatchOrder, OrderedBlocks, Rows
 from electra_hf.training.throughput import training_flops
 from electra_hf.training.warmups import WarmupPlan, cut, doubled, warmup_plan
@@ -138,9 +138,7 @@ def train(tmp_path, tokenizer, make_model):
             **options,
         )
         collator = Shapes(tokenizer=tokenizer, seed=0)
-        trainer = ReplacedTokenDetectionTrainer(
-            model=make_model(), args=args, train_dataset=blocks, data_collator=collator
-        )
+        trainer = PretrainingTrainer(model=make_model(), args=args, train_dataset=blocks, data_collator=collator)
         result = trainer.train()
         return trainer, collator.seen, result
 

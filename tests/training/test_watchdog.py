@@ -13,7 +13,7 @@ import pytest
 from torch.utils.data import Dataset
 
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.watchdog import Watchdog
 
 TIMEOUT = 0.2
@@ -59,8 +59,8 @@ def wait_for_a_file_system(reported) -> None:
 
 @pytest.fixture
 def make_trainer(tmp_path, tokenizer, make_model):
-    def make(data: Dataset, **options) -> ReplacedTokenDetectionTrainer:
-        return ReplacedTokenDetectionTrainer(
+    def make(data: Dataset, **options) -> PretrainingTrainer:
+        return PretrainingTrainer(
             model=make_model(),
             args=PretrainingArguments(
                 output_dir=str(tmp_path),

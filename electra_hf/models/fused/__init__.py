@@ -4,13 +4,14 @@ from electra_hf.models.fused.encoder import encode, obstacle, tell_obstacle
 from electra_hf.models.fused.native import KernelError, native_operations
 from electra_hf.models.fused.noise import Seeds
 from electra_hf.models.fused.operations import Operations, TorchOperations, cpu_operations
-from electra_hf.models.fused.vocabulary import vocabulary_loss
+from electra_hf.models.fused.vocabulary import VocabularyLoss, vocabulary_loss
 
 __all__ = [
     "KernelError",
     "Operations",
     "Seeds",
     "TorchOperations",
+    "VocabularyLoss",
     "cpu_operations",
     "encode",
     "native_operations",

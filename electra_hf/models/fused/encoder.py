@@ -6,7 +6,7 @@ from functools import cache
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import ElectraModel
+from transformers import ElectraModel, PreTrainedModel
 
 from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_parts, layer_weights
 from electra_hf.models.fused.noise import Seeds
@@ -15,8 +15,10 @@ from electra_hf.models.fused.operations import Operations
 logger = logging.getLogger(__name__)
 
 
-def obstacle(model: ElectraModel) -> str | None:
+def obstacle(model: PreTrainedModel) -> str | None:
     """Why the fused layers cannot stand in for a model's own, in words; None if they can."""
+    if not isinstance(model, ElectraModel):
+        return f"the fused layers are ELECTRA's, and this is a {model.config.model_type} model"
     config = model.config
     if model.device.type != "cpu":
         return f"the model is on {model.device.type}, and the fused layers are for CPUs"

@@ -8,7 +8,7 @@ import pytest
 from torch.utils.data import Dataset
 
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-from electra_hf.training import PretrainingArguments, ReplacedTokenDetectionTrainer
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.checkpoints import publishing
 from electra_hf.training.checkpoints.manifest import Manifest
 
@@ -50,7 +50,7 @@ def make_trainer(make_model, tokenizer):
 
     def make(output_dir: Path, *, rows: int = 64, callbacks: Any = (), **options: Any):
         options = {"max_steps": 4, "save_steps": 2, "logging_steps": 1, "seed": 1, **options}
-        return ReplacedTokenDetectionTrainer(
+        return PretrainingTrainer(
             model=make_model(),
             args=PretrainingArguments(
                 output_dir=str(output_dir),

@@ -1,0 +1,160 @@
+"""The objectives of pre-training: what each computes, and what a run must know to train, watch and describe it."""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from electra_hf.errors import UsageError
+from electra_hf.models import (
+    ElectraForReplacedTokenDetection,
+    EncoderForMaskedLanguageModeling,
+    PretrainingModel,
+)
+from electra_hf.training.metrics import MaskedLanguageModelingMeter, Meter, ReplacedTokenDetectionMeter
+
+
+@dataclass(frozen=True)
+class Start:
+    """The first loss of a part of a freshly initialised model, which follows from the model.
+
+    Attributes:
+        part: In words, such as "generator".
+        attribute: Of the joint model, to know whether the part was loaded.
+        metric: The loss as it is logged.
+        value: In nats.
+        formula: The value in words, such as "ln 2".
+        tolerance: In nats.
+        digits: For people.
+    """
+
+    part: str
+    attribute: str
+    metric: str
+    value: float
+    formula: str
+    tolerance: float
+    digits: int
+
+
+@dataclass(frozen=True)
+class Objective:
+    """One objective.
+
+    Attributes:
+        name: As in `--objective`.
+        about: What kind of model it makes, in sentences for a model card.
+        tags: For the Hub.
+        model: The joint model.
+        meter: Its metrics.
+        mask_replace_prob: Share of the masked positions that get [MASK], unless an option says otherwise.
+        random_replace_prob: Share that gets a random token.
+        starts: First losses of a fresh model, from the size of its vocabulary.
+        diagnose: (metrics of a window, share of the steps done, masked positions per token) -> {ailment: advice}.
+    """
+
+    name: str
+    about: str
+    tags: tuple[str, ...]
+    model: type[PretrainingModel]
+    meter: type[Meter]
+    mask_replace_prob: float
+    random_replace_prob: float
+    starts: Callable[[int], list[Start]]
+    diagnose: Callable[[Mapping[str, float], float, float], dict[str, str]]
+
+
+def vocabulary_start(part: str, attribute: str, metric: str, vocab_size: int) -> Start:
+    """The loss of a head that guesses among all tokens alike: ln V, within 5 %."""
+    uniform = math.log(vocab_size)
+    return Start(part, attribute, metric, uniform, f"ln {vocab_size:,}", 0.05 * uniform, 2)
+
+
+def coin_start(part: str, attribute: str, metric: str) -> Start:
+    """The loss of a head that tosses a coin: ln 2, within .15."""
+    return Start(part, attribute, metric, math.log(2), "ln 2", 0.15, 3)
+
+
+def _rtd_starts(vocab_size: int) -> list[Start]:
+    return [
+        vocabulary_start("generator", "generator", "generator_loss", vocab_size),
+        coin_start("discriminator", "discriminator", "rtd_loss"),
+    ]
+
+
+def _mlm_starts(vocab_size: int) -> list[Start]:
+    return [vocabulary_start("encoder", "masked_lm", "mlm_loss", vocab_size)]
+
+
+def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    """Look for a generator whose replacements are too few to learn from; see `Objective.diagnose`."""
+    if metrics["generator_accuracy"] > 0.8:
+        return {
+            "generator too strong": f"the generator predicts {metrics['generator_accuracy']:.0%} of the masked "
+            "tokens, so few are replaced and the discriminator has little to learn: lower --generator_width, or the "
+            "text repeats itself"
+        }
+    if metrics["replaced_fraction"] < 0.15 * mask_fraction:
+        return {
+            "few replacements": f"only {metrics['replaced_fraction']:.1%} of the tokens are replaced: lower "
+            "--generator_width, raise --temperature, or look for repeated text"
+        }
+    return {}
+
+
+def diagnose_detection(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    """Look for an unhealthy run of replaced-token detection; see `Objective.diagnose`."""
+    findings = diagnose_generator(metrics, progress, mask_fraction)
+    # A young run has no verdict on the discriminator.
+    if progress > 0.25 and metrics["rtd_auc"] < 0.55:
+        findings["discriminator near chance"] = (
+            f"RTD AUC is {metrics['rtd_auc']:.2f} (0.5 is chance). A run of a few thousand steps may be too short, "
+            "since the discriminator starts late. A longer one has collapsed: lower --learning_rate, lengthen the "
+            "warm-up, or start again from an earlier checkpoint"
+        )
+    return findings
+
+
+def _nothing_to_diagnose(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    return {}
+
+
+_ALL = (
+    Objective(
+        name="rtd",
+        about="A text encoder pre-trained as in ELECTRA ([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a "
+        "small generator swaps some tokens of a text, and this model, the discriminator, learns to tell which ones. "
+        "It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        tags=("electra", "replaced-token-detection", "pretraining"),
+        model=ElectraForReplacedTokenDetection,
+        meter=ReplacedTokenDetectionMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_rtd_starts,
+        diagnose=diagnose_detection,
+    ),
+    Objective(
+        name="mlm",
+        about="A text encoder pre-trained as in BERT ([Devlin et al., 2018](https://arxiv.org/abs/1810.04805)) by "
+        "masked language modelling: some tokens of a text are hidden, and the model learns to predict them. It is "
+        "meant to be fine-tuned.",
+        tags=("masked-language-modeling", "pretraining"),
+        model=EncoderForMaskedLanguageModeling,
+        meter=MaskedLanguageModelingMeter,
+        mask_replace_prob=0.8,
+        random_replace_prob=0.1,
+        starts=_mlm_starts,
+        diagnose=_nothing_to_diagnose,
+    ),
+)
+OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}
+
+
+def objective_named(name: str) -> Objective:
+    """One of `OBJECTIVES`.
+
+    Raises:
+        UsageError: If there is none of this name.
+    """
+    if name not in OBJECTIVES:
+        raise UsageError(f"--objective {name}: choose one of {', '.join(OBJECTIVES)}")
+    return OBJECTIVES[name]
