@@ -36,7 +36,7 @@ from electra_hf.training import (
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
-from electra_hf.training.model_setup import build_model, loaded_parts
+from electra_hf.training.model_setup import build_model, chosen_objective, loaded_parts
 from electra_hf.training.objectives import objective_named
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
@@ -48,6 +48,7 @@ from electra_hf.training.search import (
     search,
 )
 from electra_hf.training.setup import (
+    check_packing,
     corpus_names,
     end_processes,
     leaves_together,
@@ -92,6 +93,7 @@ def main() -> None:
             "--do_eval and --eval_strategy need text to evaluate on: give --validation_split_percentage above 0, or "
             "--validation_file"
         )
+    check_packing(chosen_objective(model_args), data_args)
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:
@@ -178,6 +180,7 @@ def make_trainer(
             random_replace_prob=objective.random_replace_prob if random is None else random,
             seed=args.seed,
             always_attention_mask=data_args.streaming,
+            pair_labels=objective.packing is not None,
         ),
         processing_class=tokenizer,
         callbacks=[
