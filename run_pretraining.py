@@ -36,8 +36,9 @@ from electra_hf.training import (
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
-from electra_hf.training.model_setup import build_model, chosen_objective, loaded_parts
+from electra_hf.training.model_setup import build_model, loaded_parts
 from electra_hf.training.objectives import objective_named
+from electra_hf.training.pair_checks import check_pairs
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -48,7 +49,6 @@ from electra_hf.training.search import (
     search,
 )
 from electra_hf.training.setup import (
-    check_packing,
     corpus_names,
     end_processes,
     leaves_together,
@@ -93,7 +93,7 @@ def main() -> None:
             "--do_eval and --eval_strategy need text to evaluate on: give --validation_split_percentage above 0, or "
             "--validation_file"
         )
-    check_packing(chosen_objective(model_args), data_args)
+    check_pairs(model_args, data_args)
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:

@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
-from transformers import BertForPreTraining, PreTrainedConfig, PreTrainedModel
+from transformers import BertForPreTraining, PreTrainedModel
 
 from electra_hf.errors import UsageError
 from electra_hf.models import checkpoint
@@ -26,18 +26,18 @@ NO_PAIR = -100  # of a row without a label
 PAIR_CLASSES: dict[str, type[PreTrainedModel]] = {"bert": BertForPreTraining}
 
 
-def pair_class(config: PreTrainedConfig) -> type[PreTrainedModel]:
-    """The class of a family with a head over the vocabulary and one over pairs.
+def pair_class(model_type: str) -> type[PreTrainedModel]:
+    """The class of a family that has a head over the vocabulary and one over pairs.
 
     Raises:
         UsageError: If transformers has none for this family.
     """
-    if config.model_type not in PAIR_CLASSES:
+    if model_type not in PAIR_CLASSES:
         raise UsageError(
-            f"there is no {config.model_type} model with a head for pairs of sentences: mlm_nsp and mlm_sop are for "
+            f"there is no {model_type} model with a head for pairs of sentences: mlm_nsp and mlm_sop are for "
             f"--model_type {' or '.join(PAIR_CLASSES)}; for other families take --objective mlm"
         )
-    return PAIR_CLASSES[config.model_type]
+    return PAIR_CLASSES[model_type]
 
 
 @strict
@@ -49,7 +49,7 @@ class SentencePairConfig(MaskedLanguageModelingConfig):
 
     def _check_encoders(self) -> None:
         super()._check_encoders()
-        pair_class(self.main_config)
+        pair_class(self.main_config.model_type)
 
     @property
     def loss_weights(self) -> dict[str, float]:
@@ -87,7 +87,7 @@ class EncoderForSentencePairs(EncoderForMaskedLanguageModeling):
 
     def __init__(self, config: SentencePairConfig, masked_lm: Any = None):
         if masked_lm is None:
-            masked_lm = cast(Any, pair_class(config.main_config))(config.main_config)
+            masked_lm = cast(Any, pair_class(config.main_config.model_type))(config.main_config)
             backbone_of(config.main_config).initialize(masked_lm, config.initialization)
         super().__init__(config, masked_lm)
 
@@ -95,7 +95,7 @@ class EncoderForSentencePairs(EncoderForMaskedLanguageModeling):
     def load_main(cls, name: str, **kwargs: Any) -> Any:
         """A model with both heads; see `checkpoint.load_part`."""
         return checkpoint.load_part(
-            lambda config: (pair_class(config), {}), name, **{"dtype": torch.float32, **kwargs}
+            lambda config: (pair_class(config.model_type), {}), name, **{"dtype": torch.float32, **kwargs}
         )
 
     def count_items(self, batch: Mapping[str, Tensor]) -> Tensor:

@@ -23,7 +23,6 @@ from electra_hf.tokens.prepared import load_prepared_tokenizer, open_prepared, p
 from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
 from electra_hf.training.arguments import DataArguments, ModelArguments
-from electra_hf.training.objectives import Objective
 from electra_hf.training.pretraining_arguments import PretrainingArguments
 
 
@@ -78,31 +77,6 @@ def corpus_names(data_args: DataArguments) -> list[str]:
     if not data_args.is_given() and data_args.prepared_dir is not None:
         return [as_path(data_args.prepared_dir).name]
     return data_args.source_names()
-
-
-def check_packing(objective: Objective, data_args: DataArguments) -> None:
-    """Make sure that the blocks will have what the objective learns from, before any is made.
-
-    Raises:
-        UsageError: If it needs pairs with labels and the packing makes none, or another kind.
-        PreparationError: If there is no prepared corpus.
-    """
-    needed, name = objective.packing, objective.name
-    if needed is None:
-        return
-    if not data_args.is_given() and data_args.prepared_dir is not None:
-        found = prepared_splits(data_args.prepared_dir)["train"]["settings"]["packing"].get("packing")
-        if found != needed:
-            raise UsageError(
-                f"--objective {name} learns from the labels of --packing {needed}, and {data_args.prepared_dir} was "
-                f"prepared with --packing {found}: prepare it again with --packing {needed}, or give another "
-                "--objective"
-            )
-    elif data_args.packing != needed:
-        raise UsageError(
-            f"--objective {name} learns from the labels of --packing {needed}, and --packing is {data_args.packing}: "
-            f"give --packing {needed}"
-        )
 
 
 def open_tokenizer(
