@@ -21,12 +21,12 @@ class NextSentenceMeter(MaskedLanguageModelingMeter):
     def update(  # pyright: ignore[reportIncompatibleMethodOverride]
         self, outputs: SentencePairOutput, batch: Mapping[str, Tensor]
     ) -> None:
-        labelled = batch["next_sentence_label"] >= 0
+        dtype, labelled = self.state.dtype, batch["next_sentence_label"] >= 0
         values = (
             *(outputs.mlm_loss_sum, batch["masked_weights"], outputs.correct, self._real(batch)),
             *(outputs.pair_loss_sum, labelled, outputs.pair_correct),
         )
-        self.state += torch.stack([value.sum(dtype=self.state.dtype) for value in values])
+        self.state += torch.stack([value.sum(dtype=dtype) for value in values])
 
     def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
         pairs = sums["pairs"] or math.nan
