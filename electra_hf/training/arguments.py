@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from electra_hf.corpora.arguments import SourceArguments
 from electra_hf.errors import UsageError
 from electra_hf.models.backbones import BACKBONES
+from electra_hf.models.tf_checkpoint.bundle import refuse_tensorflow_checkpoint
 from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.arguments import BlockArguments
 from electra_hf.training.objectives import OBJECTIVES
@@ -139,6 +140,8 @@ class ModelArguments:
     def __post_init__(self) -> None:
         weights = {"generator_weight": _NOT_NEGATIVE, "discriminator_weight": _NOT_NEGATIVE}
         check_ranges(self, {**weights, "temperature": Range(0, without="low")})
+        for option in ("model_name_or_path", "generator_name_or_path"):
+            refuse_tensorflow_checkpoint(getattr(self, option), option)
 
 
 @dataclass
