@@ -26,7 +26,7 @@ class NextSentenceMeter(MaskedLanguageModelingMeter):
             *(outputs.mlm_loss_sum, batch["masked_weights"], outputs.correct, self._real(batch)),
             *(outputs.pair_loss_sum, labelled, outputs.pair_correct),
         )
-        self.state += torch.stack([value.sum(dtype=dtype) for value in values])
+        self.state.add_(torch.stack([value.sum(dtype=dtype) for value in values]))
 
     def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
         pairs = sums["pairs"] or math.nan
