@@ -12,6 +12,7 @@ from electra_hf.models.replaced_token_detection import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionOutput,
 )
+from electra_hf.models.sentence_pairs import EncoderForSentencePairs, SentencePairConfig, SentencePairOutput
 from electra_hf.models.sequence_classification import (
     ConvBertForReferenceClassification,
     ElectraForReferenceClassification,
@@ -22,11 +23,14 @@ __all__ = [
     "ElectraForReferenceClassification",
     "ElectraForReplacedTokenDetection",
     "EncoderForMaskedLanguageModeling",
+    "EncoderForSentencePairs",
     "MaskedLanguageModelingConfig",
     "MaskedLanguageModelingOutput",
     "PretrainingConfig",
     "PretrainingModel",
     "ReplacedTokenDetectionConfig",
     "ReplacedTokenDetectionOutput",
+    "SentencePairConfig",
+    "SentencePairOutput",
     "derive_generator_config",
 ]

@@ -112,8 +112,7 @@ def load(cls: type["PretrainingModel"], name_or_path: str | os.PathLike, **kwarg
     if kwargs:
         raise UsageError(f"from_pretrained does not know {', '.join(sorted(kwargs))}")
 
-    load_main = load_masked_lm if cls.main_is_masked_lm else load_discriminator
-    parts = {cls.main_part: load_main(name, **hub, **encoder_kwargs)}
+    parts = {cls.main_part: cls.load_main(name, **hub, **encoder_kwargs)}
     if cls.has_generator:
         source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
         parts["generator"] = load_masked_lm(generator_name or name, **source, **hub, **encoder_kwargs)
@@ -139,7 +138,7 @@ def load_discriminator(name: str, **kwargs: Any) -> Any:
     Raises:
         CheckpointError: If it cannot be loaded, or weights are missing or of another shape.
     """
-    model = _load_part(_discriminator_loader, name, **{"dtype": torch.float32, **kwargs})
+    model = load_part(_discriminator_loader, name, **{"dtype": torch.float32, **kwargs})
     return model if isinstance(model, ElectraForPreTraining) else EncoderWithDetectionHead(model)
 
 
@@ -152,7 +151,7 @@ def _discriminator_loader(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]
 
 def load_masked_lm(name: str, **kwargs: Any) -> Any:
     """A masked language model with its head; otherwise as `load_discriminator`."""
-    return _load_part(
+    return load_part(
         lambda config: (backbone_of(config).masked_lm_class, {}), name, **{"dtype": torch.float32, **kwargs}
     )
 
@@ -251,7 +250,17 @@ def load_objective(name: str, config_class: type[PretrainingConfig] | None = Non
     return settings
 
 
-def _load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], name: str, **kwargs: Any) -> Any:
+def load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], name: str, **kwargs: Any) -> Any:
+    """A plain model that is whole.
+
+    Args:
+        choose: Its class, and more arguments for `from_pretrained`, from its configuration.
+        name: Folder or Hub id.
+        kwargs: For transformers' `from_pretrained`.
+
+    Raises:
+        CheckpointError: If it cannot be loaded, or weights are missing or of another shape.
+    """
     cls: Any = None
     part = f"{name}/{kwargs['subfolder']}" if "subfolder" in kwargs else name
     check_attention_name(kwargs.get("attn_implementation"))

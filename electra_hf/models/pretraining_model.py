@@ -244,6 +244,12 @@ class PretrainingModel(PreTrainedModel):
         """
         return checkpoint.load(cls, pretrained_model_name_or_path, **kwargs)
 
+    @classmethod
+    def load_main(cls, name: str, **kwargs: Any) -> Any:
+        """The main encoder with its head, in fp32 unless `dtype` says otherwise; see `checkpoint.load_part`."""
+        load = checkpoint.load_masked_lm if cls.main_is_masked_lm else checkpoint.load_discriminator
+        return load(name, **kwargs)
+
     def load_weights(self, folder: Any) -> None:
         """Copy the weights of a saved folder into this model, in place: ties, device and optimiser stay valid.
 

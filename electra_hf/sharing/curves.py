@@ -108,9 +108,32 @@ def plot_training_curves(
     (total, generator, discriminator), (detection, generation, optimisation) = figure.subplots(2, 3)
 
     _panel(total, log_history, "Total loss", {"loss": ("", BLUE)})
-    _panel(generator, log_history, "Generator: masked-token loss", {"generator_loss": ("", BLUE)})
+    if any("mlm_loss" in row or "eval_mlm_loss" in row for row in log_history):
+        _draw_masked_lm((generator, generation, discriminator, detection), log_history)
+    else:
+        _draw_detection((generator, generation, discriminator, detection), log_history)
     if vocab_size is not None:
         _reference(generator, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
+    _optimisation_panel(optimisation, log_history)
+
+    steps = [float(row["step"]) for row in log_history if _is_finite(row.get("step"))]
+    for axes in figure.axes:
+        if axes.has_data() and steps:
+            axes.set_xlim(left=min(0, *steps) if max(steps) > 0 else -1, right=max(max(steps), 1) * 1.02)
+    for axes in (detection, generation, optimisation):
+        if axes.has_data():
+            axes.set_xlabel("step", color=INK)
+
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=120, format="png")
+    return path
+
+
+def _draw_detection(panels: Sequence[Axes], log_history: Sequence[dict[str, Any]]) -> None:
+    """Loss and shares of a generator, then of a discriminator."""
+    generator, generation, discriminator, detection = panels
+    _panel(generator, log_history, "Generator: masked-token loss", {"generator_loss": ("", BLUE)})
     _panel(discriminator, log_history, "Discriminator: replaced-token loss", {"rtd_loss": ("", BLUE)})
     _reference(discriminator, math.log(2), "ln 2: a coin toss")
     _base_rate(discriminator, log_history)
@@ -137,20 +160,24 @@ def plot_training_curves(
     )
     if generation.has_data():
         generation.set_ylim(bottom=0)
-    _optimisation_panel(optimisation, log_history)
 
-    steps = [float(row["step"]) for row in log_history if _is_finite(row.get("step"))]
-    for axes in figure.axes:
-        if axes.has_data() and steps:
-            axes.set_xlim(left=min(0, *steps) if max(steps) > 0 else -1, right=max(max(steps), 1) * 1.02)
-    for axes in (detection, generation, optimisation):
-        if axes.has_data():
-            axes.set_xlabel("step", color=INK)
 
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=120, format="png")
-    return path
+def _draw_masked_lm(panels: Sequence[Axes], log_history: Sequence[dict[str, Any]]) -> None:
+    """Loss and accuracy at the masks, then of pairs of segments if there are any."""
+    masks, accuracy, pairs, pair_accuracy = panels
+    _panel(masks, log_history, "Masked-token loss", {"mlm_loss": ("", BLUE)})
+    _panel(accuracy, log_history, "Accuracy at the masks", {"mlm_accuracy": ("", BLUE)})
+    logged = {name.removeprefix("eval_") for row in log_history for name in row}
+    kind = next((kind for kind in ("nsp", "sop") if f"{kind}_loss" in logged), None)
+    if kind is None:
+        pairs.set_axis_off()
+        pair_accuracy.set_axis_off()
+        return
+    name = {"nsp": "Next sentence or random one", "sop": "Order of two segments"}[kind]
+    _panel(pairs, log_history, f"{name}: loss", {f"{kind}_loss": ("", BLUE)})
+    _reference(pairs, math.log(2), "ln 2: a coin toss")
+    _panel(pair_accuracy, log_history, f"{name}: accuracy", {f"{kind}_accuracy": ("", BLUE)})
+    _reference(pair_accuracy, 0.5, "a coin toss")
 
 
 def _panel(axes: Axes, log_history: Sequence[dict[str, Any]], title: str, metrics: dict[str, tuple[str, str]]) -> None:

@@ -23,6 +23,7 @@ from transformers import DataCollatorForLanguageModeling
 from electra_hf.errors import UsageError
 from electra_hf.tokens.blocks import BlockBatch
 from electra_hf.tokens.hashing import GOLDEN, fractions, mix, row_keys
+from electra_hf.tokens.sentence_pairs import NO_PAIR
 from electra_hf.tokens.tokenizers import check_tokenizer
 from electra_hf.tokens.word_masking import choose_spans, choose_whole_words, find_words
 from electra_hf.tokens.words import word_flags
@@ -143,7 +144,9 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
     * `masked_positions` (batch, K) and `masked_weights` (batch, K) float32: 1 for a used slot, 0 for an unused one,
       which points to position 0;
     * `attention_mask` (batch, length), only if a row is padded or `always_attention_mask`;
-    * `token_type_ids` (batch, length), only if a row has two segments.
+    * `token_type_ids` (batch, length), only if a row has two segments;
+    * `next_sentence_label` (batch,), only with `pair_labels`: 0 for segments in order, 1 for a random or an exchanged
+      second one, -100 for a row without a label.
 
     Attributes:
         tokenizer: with [MASK], [CLS], [SEP] and [PAD].
@@ -158,6 +161,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         return_tensors: "pt" or "np".
         seed: of all masks; None takes torch's seed at construction (`transformers.set_seed`).
         always_attention_mask: give an attention mask also where no row is padded.
+        pair_labels: hand on the labels of pairs, which models without a loss for them do not take: `pair_label` of
+            blocks, `next_sentence_label` of other examples, -100 where there is none.
 
     Raises:
         TokenizerError: the tokenizer lacks one of the special tokens, or does not say where words begin.
@@ -171,6 +176,7 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
     masking: str = "token"
     span_geometric_p: float = 0.2
     span_max_words: int = 10
+    pair_labels: bool = False
 
     def __post_init__(self) -> None:
         if not self.mlm:
@@ -265,6 +271,8 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
             batch["attention_mask"] = real.astype(np.int64)
         if (first_lengths < lengths).any():
             batch["token_type_ids"] = (real & (column >= first_lengths[:, None])).astype(np.int64)
+        if self.pair_labels:
+            batch["next_sentence_label"] = _pair_labels(examples)
         return batch
 
     def _pad(self, examples: Sequence[Any]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -294,3 +302,13 @@ class DataCollatorForReplacedTokenDetection(DataCollatorForLanguageModeling):
         samples = np.arange(self._running, self._running + count)
         self._running += count
         return np.full(count, epoch, dtype=np.int64), samples
+
+
+def _pair_labels(examples: Sequence[Any]) -> np.ndarray:
+    """(batch,) int64, -100 for a row without a label."""
+    if isinstance(examples, BlockBatch):
+        labels = examples.pair_labels
+        return np.full(len(examples), NO_PAIR, dtype=np.int64) if labels is None else labels
+    fields = [example if isinstance(example, Mapping) else {} for example in examples]
+    labels = [row.get("pair_label", row.get("next_sentence_label", NO_PAIR)) for row in fields]
+    return np.array(labels, dtype=np.int64)

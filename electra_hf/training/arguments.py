@@ -27,7 +27,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "What is learnt: rtd (ELECTRA: a generator swaps tokens, a discriminator finds them), mlm (BERT: "
-            "hidden tokens are predicted). Default: that of --model_name_or_path, or rtd.",
+            "hidden tokens are predicted), mlm_nsp and mlm_sop (BERT and ALBERT: and pairs of segments judged, with "
+            "--packing nsp or sop). Default: that of --model_name_or_path, or rtd.",
             "choices": sorted(OBJECTIVES),
         },
     )

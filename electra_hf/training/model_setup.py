@@ -18,7 +18,6 @@ from electra_hf.models.checkpoint import (
     GENERATOR_FOLDER,
     LOADING_ERRORS,
     has_generator,
-    load_discriminator,
     load_extra_weights,
     load_masked_lm,
     load_objective,
@@ -92,8 +91,7 @@ def build_model(
     if named:
         check_attention_name(model_args.attn_implementation)
         encoder["attn_implementation"] = model_args.attn_implementation
-    load_main = load_masked_lm if model_class.main_is_masked_lm else load_discriminator
-    main = load_main(source, **encoder) if source else None
+    main = model_class.load_main(source, **encoder) if source else None
     _refuse_sizes_of_loaded_halves(model_args)
     place = _generator_place(model_args) if model_class.has_generator else None
     generator = load_masked_lm(place[0], subfolder=place[1], **encoder) if place else None

@@ -8,9 +8,11 @@ from electra_hf.errors import UsageError
 from electra_hf.models import (
     ElectraForReplacedTokenDetection,
     EncoderForMaskedLanguageModeling,
+    EncoderForSentencePairs,
     PretrainingModel,
 )
 from electra_hf.training.metrics import MaskedLanguageModelingMeter, Meter, ReplacedTokenDetectionMeter
+from electra_hf.training.pair_metrics import NextSentenceMeter, SentenceOrderMeter
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class Objective:
         random_replace_prob: Share that gets a random token.
         starts: First losses of a fresh model, from the size of its vocabulary.
         diagnose: (metrics of a window, share of the steps done, masked positions per token) -> {ailment: advice}.
+        packing: The only packing whose blocks it can learn from, as in `--packing`; None for any.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Objective:
     random_replace_prob: float
     starts: Callable[[int], list[Start]]
     diagnose: Callable[[Mapping[str, float], float, float], dict[str, str]]
+    packing: str | None = None
 
 
 def vocabulary_start(part: str, attribute: str, metric: str, vocab_size: int) -> Start:
@@ -83,6 +87,10 @@ def _rtd_starts(vocab_size: int) -> list[Start]:
 
 def _mlm_starts(vocab_size: int) -> list[Start]:
     return [vocabulary_start("encoder", "masked_lm", "mlm_loss", vocab_size)]
+
+
+def _pair_starts(part: str, metric: str) -> Callable[[int], list[Start]]:
+    return lambda vocab_size: [*_mlm_starts(vocab_size), coin_start(part, "masked_lm", metric)]
 
 
 def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
@@ -144,6 +152,34 @@ _ALL = (
         random_replace_prob=0.1,
         starts=_mlm_starts,
         diagnose=_nothing_to_diagnose,
+    ),
+    Objective(
+        name="mlm_nsp",
+        about="A text encoder pre-trained as BERT ([Devlin et al., 2018](https://arxiv.org/abs/1810.04805)): some "
+        "tokens of a text are hidden, and the model learns to predict them and to tell whether two segments follow "
+        "each other. It is meant to be fine-tuned.",
+        tags=("masked-language-modeling", "next-sentence-prediction", "pretraining"),
+        model=EncoderForSentencePairs,
+        meter=NextSentenceMeter,
+        mask_replace_prob=0.8,
+        random_replace_prob=0.1,
+        starts=_pair_starts("head for next sentences", "nsp_loss"),
+        diagnose=_nothing_to_diagnose,
+        packing="nsp",
+    ),
+    Objective(
+        name="mlm_sop",
+        about="A text encoder pre-trained as BERT, with the order of sentences in place of next sentences, as in "
+        "ALBERT ([Lan et al., 2019](https://arxiv.org/abs/1909.11942)): some tokens of a text are hidden, and the "
+        "model learns to predict them and to tell whether two segments were exchanged. It is meant to be fine-tuned.",
+        tags=("masked-language-modeling", "sentence-order-prediction", "pretraining"),
+        model=EncoderForSentencePairs,
+        meter=SentenceOrderMeter,
+        mask_replace_prob=0.8,
+        random_replace_prob=0.1,
+        starts=_pair_starts("head for the order of sentences", "sop_loss"),
+        diagnose=_nothing_to_diagnose,
+        packing="sop",
     ),
 )
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}
