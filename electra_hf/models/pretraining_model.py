@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import ElectraModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from electra_hf.errors import UsageError
@@ -126,8 +126,8 @@ class PretrainingModel(PreTrainedModel):
         """
         operations = self._encoder_operations(encoder)
         if operations is not None:
-            electra = cast(ElectraModel, encoder)
-            return fused.encode(electra, ids, attention_mask, token_type_ids, operations, fused.Seeds())
+            fusable = cast(fused.FusableModel, encoder)
+            return fused.encode(fusable, ids, attention_mask, token_type_ids, operations, fused.Seeds())
         inputs = self.backbone.encoder_inputs(encoder, attention_mask, token_type_ids, ids)
         return encoder(ids, **inputs).last_hidden_state
 

@@ -74,7 +74,12 @@ class Backbone(ABC):
             model: An encoder with a head.
             initialization: `reference` or `transformers`.
         """
-        if initialization == "reference" and isinstance(model, EncoderWithDetectionHead):
+        if isinstance(model, EncoderWithDetectionHead):
+            self.initialize_head(model, initialization)
+
+    def initialize_head(self, model: EncoderWithDetectionHead, initialization: str) -> None:
+        """Draw the head that detects replaced tokens, and leave the encoder as it is."""
+        if initialization == "reference":
             initialize_detection_head(model.discriminator_predictions, cast(Any, model.config).initializer_range)
 
     def adapt(self, model: nn.Module) -> None:

@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from transformers import ConvBertConfig, ConvBertForMaskedLM, ConvBertModel, PreTrainedModel
 from transformers.models.convbert.modeling_convbert import ConvBertSelfAttention
 
-from electra_hf.models.attention import attention_bias
 from electra_hf.models.backbones.backbone import Backbone
 from electra_hf.models.backbones.electra import Electra
 
@@ -99,7 +98,7 @@ class ConvBert(Electra):
     ) -> dict[str, Any]:
         # Without a mask transformers would make one and look at it on the host.
         mask = torch.ones_like(ids) if attention_mask is None and ids is not None else attention_mask
-        return {"attention_mask": attention_bias(encoder, mask), "token_type_ids": token_type_ids}
+        return super().encoder_inputs(encoder, mask, token_type_ids)
 
     def width_unit(self, config: Any) -> int:
         # Both halves of a head are of one width.
