@@ -80,14 +80,20 @@ class DebertaV2(Backbone):
         return None
 
     def layer_flops(self, config: Any, length: int) -> int:
-        return super().layer_flops(config, length) + 2 * config.hidden_size * self._relative_positions(config)
+        directions = len(config.pos_att_type or []) if config.relative_attention else 0
+        relative = 2 * config.hidden_size * self._relative_positions(config) * directions
+        return super().layer_flops(config, length) + relative
 
     def batch_flops(self, config: Any) -> int:
-        return config.num_hidden_layers * 2 * config.hidden_size**2 * self._relative_positions(config)
-
-    def _relative_positions(self, config: Any) -> int:
-        """Embeddings of relative positions that each layer projects, once for each direction."""
         if not config.relative_attention:
             return 0
+        # Each layer projects the embeddings of relative positions, with weights of its own for each direction that it
+        # uses, or with those of queries and keys.
+        projections = 2 if getattr(config, "share_att_key", False) else len(config.pos_att_type or [])
+        projected = projections * 2 * config.hidden_size**2 * self._relative_positions(config)
+        return config.num_hidden_layers * projected
+
+    def _relative_positions(self, config: Any) -> int:
+        """Rows of the embedding of relative positions."""
         spans = (getattr(config, "position_buckets", -1), config.max_relative_positions, config.max_position_embeddings)
-        return len(config.pos_att_type or []) * 2 * next(span for span in spans if span > 0)
+        return 2 * next(span for span in spans if span > 0)

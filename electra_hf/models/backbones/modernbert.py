@@ -62,8 +62,6 @@ class ModernBert(Backbone):
                 f"hidden_size {config.hidden_size} is not a multiple of {2 * config.num_attention_heads}, twice its "
                 f"num_attention_heads {config.num_attention_heads}, as rotary positions need; change one of them"
             )
-        if len(config.layer_types) != config.num_hidden_layers:
-            return f"layer_types names {len(config.layer_types)} layers, but there are {config.num_hidden_layers}"
         if config.local_attention < 2:
             return f"local_attention is {config.local_attention}; give 2 or more"
         for name in ("attention_dropout", "embedding_dropout", "mlp_dropout"):
