@@ -95,5 +95,9 @@ class DebertaV2(Backbone):
 
     def _relative_positions(self, config: Any) -> int:
         """Rows of the embedding of relative positions."""
-        spans = (getattr(config, "position_buckets", -1), config.max_relative_positions, config.max_position_embeddings)
+        spans = (
+            getattr(config, "position_buckets", -1),
+            config.max_relative_positions,
+            config.max_position_embeddings,
+        )
         return 2 * next(span for span in spans if span > 0)
