@@ -77,8 +77,8 @@ def build_model(
 ) -> PretrainingModel:
     """The model of a run: each of its encoders is loaded if a checkpoint of it is named, and fresh otherwise.
 
-    A fresh generator is derived from the main encoder (`derive_generator_config`); a fresh main encoder has the sizes of
-    `model_type`, `config_name` and `config_overrides`, and a loaded generator's embedding sizes. Settings of the
+    A fresh generator is derived from the main encoder (`derive_generator_config`); a fresh main encoder has the sizes
+    of `model_type`, `config_name` and `config_overrides`, and a loaded generator's embedding sizes. Settings of the
     objective that were not given are those of the checkpoint, or the paper's.
 
     Args:
@@ -186,8 +186,9 @@ def _refuse_sizes_of_loaded_halves(model_args: ModelArguments) -> None:
 def _say_what_is_fresh(generator: Any, main: Any, loaded: tuple[str, ...]) -> None:
     if "generator" not in loaded:
         logger.info(
-            "The checkpoint has no generator, so a fresh one is made by --generator_width and --generator_depth: %s. Until it has learnt, "
-            "its replacements are easy to find; give --generator_name_or_path if the discriminator's own exists.",
+            "The checkpoint has no generator, so a fresh one is made by --generator_width and --generator_depth: %s. "
+            "Until it has learnt, its replacements are easy to find; give --generator_name_or_path if the "
+            "discriminator's own exists.",
             _sizes(generator),
         )
     if loaded == ("generator",):

@@ -84,6 +84,7 @@ class Backbone(ABC):
 
     def adapt(self, model: nn.Module) -> None:
         """Change in place how a model computes, for families whose class in transformers is wrong about padding."""
+        return
 
     # Sizes
 
@@ -94,6 +95,7 @@ class Backbone(ABC):
             config: Configuration whose fields were set one by one; changed in place.
             overrides: The fields that were asked for.
         """
+        return
 
     def width_unit(self, config: Any) -> int:
         """What the hidden size must be a multiple of."""

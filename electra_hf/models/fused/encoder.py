@@ -1,6 +1,7 @@
-"""The encoders of ELECTRA, BERT and RoBERTa on a CPU, from fused layers; the weights stay those of transformers' modules.
+"""The encoders of ELECTRA, BERT and RoBERTa on a CPU, from fused layers; the weights stay those of the plain modules.
 
-The layers of the three are the same. ELECTRA projects its embeddings, and RoBERTa counts positions from the padding id.
+The layers of the three are the same. ELECTRA projects its embeddings, and RoBERTa counts positions from the padding
+id.
 """
 
 import logging
