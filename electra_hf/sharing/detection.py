@@ -1,8 +1,8 @@
 """Watch a pre-trained model at its own task: a generator swaps tokens of a text, the discriminator suspects some.
 
 This is the picture behind the numbers of an evaluation (Clark et al., 2020, figure 2), on any text. An ELECTRA is
-loaded with the Auto classes of transformers and nothing from `electra_hf.models`, so it also shows that a run folder is
-an ordinary checkpoint that other people's code can use; for other families, transformers has no class with the head
+loaded with the Auto classes of transformers and nothing from `electra_hf.models`, so it also shows that a run folder
+is an ordinary checkpoint that other people's code can use; for other families, transformers has no class with the head
 that detects, and the joint model is loaded. A checkpoint without a `generator/` folder, such as a published
 discriminator, gets the texts as they are. How the result is printed is in `rendering`.
 """

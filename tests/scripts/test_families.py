@@ -8,9 +8,20 @@ import pytest
 import torch
 from tiny_glue import BAD, FILLING, GOOD, RECIPE, run_glue, scores
 from tiny_ner import RECIPE as NER_RECIPE
-from tiny_script import assert_explained, run_module
-from transformers import AutoModelForTokenClassification, BertTokenizer
+from tiny_script import RUN, assert_explained, run_module
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel
+from tokenizers.trainers import BpeTrainer
+from transformers import (
+    AutoConfig,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    BertTokenizer,
+    PreTrainedTokenizerFast,
+)
 
+from electra_hf.cli import run as run_command
 from electra_hf.models.backbones import BACKBONES
 
 SIZES = "hidden_size=16,num_hidden_layers=2,num_attention_heads=2,intermediate_size=32,max_position_embeddings=40"
@@ -41,6 +52,45 @@ def make_encoder(model_type: str, folder: Path) -> Path:
     vocabulary = {word: number for number, word in enumerate(words)}
     BertTokenizer(vocab=vocabulary, model_max_length=32).save_pretrained(folder)
     return folder
+
+
+def make_tokenizer(folder: Path, special: dict[str, str], texts: Path) -> Path:
+    """Byte-level BPE with special tokens of any names."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = ByteLevel(add_prefix_space=False)  # type: ignore[assignment]
+    names = list(dict.fromkeys(special.values()))
+    trainer = BpeTrainer(
+        vocab_size=340, special_tokens=names, initial_alphabet=ByteLevel.alphabet(), show_progress=False
+    )
+    tokenizer.train([str(path) for path in sorted(texts.glob("*.txt"))], trainer)
+    PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(folder)
+    return folder
+
+
+ROBERTA_TOKENS = {
+    "bos_token": "<s>", "cls_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "sep_token": "</s>",
+    "unk_token": "<unk>", "mask_token": "<mask>",
+}  # fmt: skip
+MODERNBERT_TOKENS = {
+    "unk_token": "[UNK]", "cls_token": "[CLS]", "sep_token": "[SEP]", "pad_token": "[PAD]", "mask_token": "[MASK]"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("model_type", "special", "objective"),
+    [("roberta", ROBERTA_TOKENS, "rtd"), ("modernbert", MODERNBERT_TOKENS, "mlm")],
+)
+def test_pre_training_with_the_tokenizer_of_the_family(model_type, special, objective, script, corpus, tmp_path):
+    tokenizer = make_tokenizer(tmp_path / "tokenizer", special, corpus)
+    options = ("--tokenizer_name", tokenizer, "--train_file", corpus / "*.txt", "--objective", objective)
+    sizes = ("--model_type", model_type, "--config_overrides", SIZED[model_type], *RUN, "--do_eval")
+    done = run_module(script, *options, *sizes, "--output_dir", tmp_path / "run")
+    assert done.code == 0, done.stderr
+    loaded, config = AutoTokenizer.from_pretrained(tmp_path / "run"), AutoConfig.from_pretrained(tmp_path / "run")
+    assert (config.pad_token_id, config.vocab_size) == (loaded.pad_token_id, 340)
+    assert (config.bos_token_id, config.eos_token_id) == (loaded.cls_token_id, loaded.sep_token_id)
+    if objective == "rtd":
+        run_command(["detect", str(tmp_path / "run"), "--text", "a text of the family"])
 
 
 @pytest.mark.parametrize("model_type", sorted(BACKBONES))

@@ -6,6 +6,7 @@ id.
 
 import logging
 from functools import cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -131,7 +132,7 @@ def _embed(
     types = embeddings.token_type_embeddings.weight[0]  # (e,)
     if token_type_ids is not None and model.config.type_vocab_size > 1:
         types = embeddings.token_type_embeddings(token_type_ids)
-    first = embeddings.padding_idx + 1 if isinstance(model, RobertaModel) else 0
+    first = cast(int, model.config.pad_token_id) + 1 if isinstance(model, RobertaModel) else 0
     positions = embeddings.position_embeddings.weight[first : first + input_ids.size(1)]
     x = embeddings.word_embeddings(input_ids) + (positions + types)  # (b, l, e)
     norm = embeddings.LayerNorm
