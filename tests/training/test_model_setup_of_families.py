@@ -16,6 +16,7 @@ from transformers import (
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models.backbones import BACKBONES
 from electra_hf.training import DataArguments, ModelArguments
+from electra_hf.training.attention import attention_shape, chooses_attention
 from electra_hf.training.model_setup import build_model
 
 SIZES = "hidden_size=32,num_hidden_layers=4,num_attention_heads=4,intermediate_size=64,max_position_embeddings=40"
@@ -133,3 +134,14 @@ def test_special_tokens_of_roberta(tokenizer):
     )  # fmt: skip
     config = build(other, model_type="roberta", config_overrides=SIZES).config.main_config
     assert (config.pad_token_id, config.bos_token_id, config.eos_token_id) == (0, 2, 3)
+
+
+@pytest.mark.parametrize("model_type", sorted(BACKBONES))
+def test_attention_is_chosen_where_there_is_a_choice(model_type, tokenizer):
+    """ConvBERT and DeBERTa compute their own attention, whatever a GPU would do fastest."""
+    model = build(tokenizer, model_type=model_type, config_overrides=SIZES + OWN.get(model_type, ""))
+    assert chooses_attention(model, torch.device("cuda")) == (model_type not in ("convbert", "deberta-v2"))
+    dropout = 0.0 if model_type == "modernbert" else 0.1
+    options = {"rows": 4, "length": 24, "dtype": torch.float32, "padded": False, "compiled": False}
+    shape = attention_shape(model.config.main_config, **options)
+    assert (shape.heads, shape.head_width, shape.dropout) == (4, 8, dropout)

@@ -5,6 +5,7 @@ import torch
 from torch import nn
 from transformers import (
     BertConfig,
+    ConvBertConfig,
     DebertaV2Config,
     ElectraConfig,
     ModernBertConfig,
@@ -165,3 +166,25 @@ def test_berts_reference_is_googles():
     model = BACKBONES["bert"].make_masked_lm(BertConfig(**SIZES), "reference")
     weights = [module.weight for module in model.modules() if isinstance(module, nn.Linear)]
     assert all(weight.abs().max() <= 0.04 for weight in weights)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        ConvBertConfig(**SIZES, embedding_size=16, conv_kernel_size=3),
+        RobertaConfig(**SIZES, type_vocab_size=1),
+        modernbert(),
+        DebertaV2Config(**SIZES, **RELATIVE),
+    ],
+    ids=lambda config: config.model_type,
+)
+def test_a_step_is_one_graph(config, make_batch):
+    """Nothing looks at a value on the host: torch.compile would have to break there."""
+    torch.compiler.reset()
+    config.num_hidden_layers = 2
+    BACKBONES[config.model_type].settle(config, {})
+    model, batch = rtd(config).eval(), make_batch()
+    model.config.temperature = 1e-6
+    expected = model(**batch).loss.detach()
+    compiled = torch.compile(model, backend="eager", fullgraph=True)
+    torch.testing.assert_close(compiled(**batch).loss.detach(), expected, atol=1e-3, rtol=1e-4)
