@@ -8,8 +8,6 @@ from transformers import (
     BertConfig,
     BertForMaskedLM,
     BertForPreTraining,
-    DebertaV2Config,
-    DebertaV2ForMaskedLM,
     PreTrainedTokenizerFast,
 )
 
@@ -111,9 +109,6 @@ def test_published_masked_language_models_go_on_as_such(tokenizer, tmp_path):
     model = build(tokenizer, model_name_or_path=str(tmp_path), objective="mlm")
     expected = published.cls.predictions.state_dict()
     assert all(torch.equal(expected[name], value) for name, value in model.main.cls.predictions.state_dict().items())
-    legacy = DebertaV2ForMaskedLM(DebertaV2Config(**TINY, legacy=False))
-    legacy.save_pretrained(tmp_path / "deberta")
-    assert not build(tokenizer, model_name_or_path=str(tmp_path / "deberta"), objective="mlm").main.legacy
 
 
 def test_an_encoder_without_a_head_for_tokens_says_what_to_take(tokenizer, make_model, tmp_path):

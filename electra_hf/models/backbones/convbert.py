@@ -56,11 +56,12 @@ class PaddingAwareSelfAttention(ConvBertSelfAttention):
         spans = self.key_conv_attn_layer(hidden_states.masked_fill(padding, 0).transpose(1, 2)).transpose(1, 2)
         kernels = self.conv_kernel_layer(spans * query).view(heads).softmax(-1)  # (b, l, n, k)
         values = self.conv_out_layer(hidden_states).masked_fill(padding, 0)  # (b, l, a)
-        reach = self.conv_kernel_size // 2
-        windows = F.pad(values, (0, 0, reach, reach)).unfold(1, self.conv_kernel_size, 1)  # (b, l, a, k)
-        windows = windows.reshape(*heads[:3], self.attention_head_size, self.conv_kernel_size)
-        convolved = (windows @ kernels.unsqueeze(-1)).squeeze(-1)  # (b, l, n, d)
-        return torch.cat([attended, convolved], 2).flatten(2), probabilities
+        reach, length = self.conv_kernel_size // 2, heads[1]
+        values = F.pad(values, (0, 0, reach, reach)).view(heads[0], -1, heads[2], self.attention_head_size)
+        # One place of the window after the other: windows beside each other would hold every value k times.
+        places = range(self.conv_kernel_size)
+        convolved = sum(values[:, place : place + length] * kernels[..., place : place + 1] for place in places)
+        return torch.cat([attended, cast(Tensor, convolved)], 2).flatten(2), probabilities
 
 
 def keep_padding_out(model: nn.Module) -> int:
