@@ -21,14 +21,17 @@ PAPER = {
     "electra-small-ja": (13.5, 64, 1, 77, 5e-4, 64 * 512),
     "electra-base": (109, 256, 4, 77, 2e-4, 256 * 512),
     "electra-large": (334, 256, 4, 128, 2e-4, 2048 * 512),
+    "convbert-small-ko": (13.2, 64, 1, 19, 3e-4, 128 * 128),
+    "deberta-v3-small": (66.5, 768, 12, 77, 3e-4, 256 * 512),
+    "bert-small-mlm": (13.6, None, None, 19, 5e-4, 128 * 128),
 }
 OTHERS = {"demo", "continue-imdb", "electra-small-modern", "bert-mlm-nsp-ko"}
 
 
 class Vocabulary:
-    """Stands for a tokenizer of BERT's size, which the model only asks for its length and its padding."""
+    """Stands for a tokenizer of BERT's size, which the model only asks for its length and its special tokens."""
 
-    pad_token_id = 0
+    pad_token_id, cls_token_id, sep_token_id = 0, 101, 102
 
     def __init__(self, size: int):
         self.size = size
@@ -57,13 +60,15 @@ def test_recipe_builds_its_model(path, tmp_path):
     if path.stem not in PAPER:
         return
     millions, hidden, heads, k, learning_rate, tokens = PAPER[path.stem]
-    generator, discriminator = model.config.encoders
-    assert model.discriminator.num_parameters() / 1e6 == pytest.approx(millions, rel=0.02)
-    assert (generator.hidden_size, generator.num_attention_heads) == (hidden, heads)
-    assert generator.num_hidden_layers == discriminator.num_hidden_layers
+    assert sum(weight.numel() for weight in model.main.parameters()) / 1e6 == pytest.approx(millions, rel=0.02)
+    if not is_mlm:
+        generator, discriminator = model.config.encoders
+        assert (generator.hidden_size, generator.num_attention_heads) == (hidden, heads)
+        share = 0.5 if path.stem == "deberta-v3-small" else 1
+        assert generator.num_hidden_layers == share * discriminator.num_hidden_layers
     assert slots(data_args.max_seq_length, data_args.mlm_probability) == k
     assert (args.learning_rate, args.warmup_steps, args.lr_scheduler_type) == (learning_rate, 10_000, "paper_linear")
-    devices = 8 if path.stem in ("electra-base", "electra-large") else 1
+    devices = 8 if path.stem in ("electra-base", "electra-large", "deberta-v3-small") else 1
     rows = args.per_device_train_batch_size * args.gradient_accumulation_steps * devices
     assert rows * data_args.max_seq_length == tokens
 

@@ -4,8 +4,8 @@ from electra_hf.models.configuration import (
     MaskedLanguageModelingConfig,
     PretrainingConfig,
     ReplacedTokenDetectionConfig,
-    derive_generator_config,
 )
+from electra_hf.models.generator_config import derive_generator_config
 from electra_hf.models.masked_language_modeling import EncoderForMaskedLanguageModeling, MaskedLanguageModelingOutput
 from electra_hf.models.pretraining_model import PretrainingModel
 from electra_hf.models.replaced_token_detection import (

@@ -63,10 +63,18 @@ class ModelArguments:
         default=None,
         metadata={"help": "Change fields of the encoder: hidden_size=256,num_hidden_layers=12 (a map in YAML)."},
     )
-    generator_width: float = field(
-        default=0.25,
+    generator_width: float | None = field(
+        default=None,
         metadata={
-            "help": "Generator's width as a fraction of the discriminator's: hidden size, heads, FFN; not layers."
+            "help": "Generator's width as a fraction of the discriminator's: hidden size, heads, FFN; not layers "
+            "(electra and convbert: 0.25; other families, whose embeddings are as wide as the encoder: 1)."
+        },
+    )
+    generator_depth: float | None = field(
+        default=None,
+        metadata={
+            "help": "Generator's layers as a fraction of the discriminator's (electra and convbert: 1; other "
+            "families: 0.5, as in DeBERTa-v3, or 1 with --generator_width)."
         },
     )
     generator_config_overrides: str | None = field(
