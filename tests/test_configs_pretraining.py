@@ -61,7 +61,7 @@ def test_recipe_builds_its_model(path, tmp_path):
         return
     millions, hidden, heads, k, learning_rate, tokens = PAPER[path.stem]
     assert sum(weight.numel() for weight in model.main.parameters()) / 1e6 == pytest.approx(millions, rel=0.02)
-    if not is_mlm:
+    if model.has_generator:
         generator, discriminator = model.config.encoders
         assert (generator.hidden_size, generator.num_attention_heads) == (hidden, heads)
         share = 0.5 if path.stem == "deberta-v3-small" else 1

@@ -103,7 +103,9 @@ def plan_run(study: Study, run: Run, tokenizer: PreTrainedTokenizerBase | Assume
         model = build_model(model_args, data_args, cast(PreTrainedTokenizerBase, tokenizer))
     rows = args.train_batch_size * args.gradient_accumulation_steps
     length = data_args.max_seq_length
-    flops = rows * training_flops(model.config, length, slots(length, data_args.mlm_probability))
+    flops = rows * training_flops(
+        model.config, length, slots(length, data_args.mlm_probability), args.train_batch_size
+    )
     steps = steps_for(study, run, rows * length, flops)
     return RunPlan(
         steps=steps,
@@ -111,7 +113,7 @@ def plan_run(study: Study, run: Run, tokenizer: PreTrainedTokenizerBase | Assume
         tokens_per_step=rows * length,
         flops_per_step=flops,
         parameters=model.num_parameters(),
-        encoder_parameters=model.plain_parts[""].base_model.num_parameters(),
+        encoder_parameters=sum(weight.numel() for weight in cast(Any, model.main).base_model.parameters()),
     )
 
 
