@@ -62,7 +62,14 @@ def test_a_fresh_model_has_the_papers_settings(tokenizer):
         "discriminator_weight": 50.0,
         "sampler": "gumbel",
         "temperature": 1.0,
+        "temperature_schedule": "constant",
+        "temperature_decay": None,
         "disallow_correct": False,
+        "generator_feedback": 1.0,
+        "gumbel_temperature": 1.0,
+        "gumbel_temperature_end": None,
+        "gumbel_temperature_schedule": "constant",
+        "freeze_generator": False,
         "initialization": "reference",
     }
 

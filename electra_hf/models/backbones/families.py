@@ -87,6 +87,10 @@ class Roberta(Backbone):
     def vocabulary(self, model: Any) -> tuple[Tensor, Tensor]:
         return model.lm_head.decoder.weight, model.lm_head.decoder.bias
 
+    def inputs_beside_embeddings(self, encoder: PreTrainedModel, input_ids: Tensor) -> dict[str, Any]:
+        embeddings = cast(Any, encoder).embeddings
+        return {"position_ids": embeddings.create_position_ids_from_input_ids(input_ids, embeddings.padding_idx)}
+
 
 class ModernBert(Backbone):
     """ModernBERT (Warner et al. 2024): rotary positions, alternating local attention, gated layers."""
