@@ -18,7 +18,7 @@ from transformers.activations import ACT2FN
 
 from electra_hf.errors import UsageError
 from electra_hf.models.backbones import BACKBONES, backbone_of
-from electra_hf.models.temperatures import GUMBEL_SCHEDULES, TEMPERATURE_SCHEDULES
+from electra_hf.models.sampling_settings import SAMPLING_FIELDS, check_choice, check_sampling
 
 logger = logging.getLogger(__name__)
 
@@ -158,14 +158,8 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
         "discriminator_weight",
         "sampler",
         "temperature",
-        "temperature_schedule",
-        "temperature_decay",
         "disallow_correct",
-        "generator_feedback",
-        "gumbel_temperature",
-        "gumbel_temperature_end",
-        "gumbel_temperature_schedule",
-        "freeze_generator",
+        *SAMPLING_FIELDS,
     )
     encoder_fields = ("generator_config", "discriminator_config")
 
@@ -197,33 +191,7 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
         for name in ("generator_weight", "discriminator_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
-        self._check_sampling()
-
-    def _check_sampling(self) -> None:
-        check_choice("temperature_schedule", self.temperature_schedule, TEMPERATURE_SCHEDULES)
-        check_choice("gumbel_temperature_schedule", self.gumbel_temperature_schedule, GUMBEL_SCHEDULES)
-        for name in ("temperature_decay", "gumbel_temperature", "gumbel_temperature_end"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise UsageError(f"{name} is {value}; give a number above 0")
-        if not math.isfinite(self.generator_feedback):
-            raise UsageError(
-                f"generator_feedback is {self.generator_feedback}; give a finite factor, such as 1 or -0.1"
-            )
-        if self.gumbel_temperature_schedule != "constant" and self.gumbel_temperature_end is None:
-            raise UsageError(
-                f"gumbel_temperature_schedule '{self.gumbel_temperature_schedule}' needs a gumbel_temperature_end"
-            )
-        if self.freeze_generator and self.embedding_sharing in ("all", "word"):
-            raise UsageError(
-                f"freeze_generator and embedding_sharing '{self.embedding_sharing}' exclude each other, since shared "
-                "embeddings would be trained by the discriminator; use none, or gdes, which starts from the generator's"
-            )
-        if self.freeze_generator and self.sampler == "gumbel_softmax":
-            raise UsageError(
-                "freeze_generator and sampler 'gumbel_softmax' exclude each other: a frozen generator takes no "
-                "gradient; use gumbel"
-            )
+        check_sampling(self)
 
     def _check_encoders(self) -> None:
         super()._check_encoders()
@@ -348,12 +316,6 @@ def impossible_size(config: PreTrainedConfig) -> str | None:
     if isinstance(width, int) and isinstance(heads, int) and width % heads and not hasattr(config, "head_dim"):
         return f"hidden_size {width} is not a multiple of its num_attention_heads {heads}; change one of them"
     return None
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a setting that is none of the choices."""
-    if value not in choices:
-        raise UsageError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
 
 
 def derive_generator_config(discriminator: Any, width: float, **overrides: Any) -> Any:

@@ -77,9 +77,8 @@ class Temperatures(nn.Module):
     def of(cls, config: Any) -> "Temperatures":
         """Those that a configuration asks for."""
         end, gumbel = config.gumbel_temperature_end, config.gumbel_temperature
-        shape = {"exponential": "geometric"}.get(
-            config.gumbel_temperature_schedule, config.gumbel_temperature_schedule
-        )
+        shape = config.gumbel_temperature_schedule
+        shape = "geometric" if shape == "exponential" else shape
         decays = config.temperature_schedule == "exponential"
         return cls(
             Schedule(

@@ -91,8 +91,8 @@ class ModelArguments:
     embedding_sharing: str | None = field(
         default=None,
         metadata={
-            "help": "What both encoders share: all (the paper), word, none, or gdes (DeBERTa-v3: the discriminator's "
-            "embeddings are the generator's, without gradient, plus a learned difference). This and the other settings "
+            "help": "What both encoders share: all (the paper), word, none, or gdes (DeBERTa-v3: the discriminator "
+            "has the generator's embeddings, without gradient, plus a learned difference). This and other settings "
             "of the objective default to the checkpoint's, and in a fresh model to the value in parentheses (all).",
             "choices": ["all", "word", "none", "gdes"],
         },

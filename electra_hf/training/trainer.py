@@ -14,7 +14,8 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `_run_epoch`: the order of the data is told where an epoch begins.
 * `create_scheduler`, `_finalize_training`: a schedule in time instead of steps.
 
-Bad steps and jumps of the loss are `guarded_trainer`'s, what the generator has for itself is `two_encoders`'; what fine-tuning does alike is in `base_trainer`.
+Bad steps and jumps of the loss are `guarded_trainer`'s, what the generator has for itself is `two_encoders`'; what
+fine-tuning does alike is in `base_trainer`.
 """
 
 from typing import Any, cast

@@ -79,7 +79,7 @@ class TwoEncoderTrainer(GuardedTrainer):
 
     @property
     def _generator_parameters(self) -> list[nn.Parameter]:
-        model = cast(PretrainingModel, self.model)
+        model = cast(Any, self.model)
         return list(model.generator.parameters()) if model.has_generator else []
 
     def create_optimizer(self, model: Any = None) -> torch.optim.Optimizer:

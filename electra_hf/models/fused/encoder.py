@@ -93,9 +93,8 @@ def encode(
     p_hidden = config.hidden_dropout_prob if model.training else 0.0
     p_attention = config.attention_probs_dropout_prob if model.training else 0.0
     with torch.autocast("cpu", enabled=False):
-        if word_embeddings is None:
-            word_embeddings = model.embeddings.word_embeddings(input_ids)
-        x = _embed(model, word_embeddings, token_type_ids, operations, seeds, p_hidden).to(dtype)
+        words = model.embeddings.word_embeddings(input_ids) if word_embeddings is None else word_embeddings
+        x = _embed(model, words, token_type_ids, operations, seeds, p_hidden).to(dtype)
         if config.embedding_size != config.hidden_size:
             project = model.embeddings_project
             x = F.linear(x, project.weight.to(dtype), project.bias.to(dtype))
