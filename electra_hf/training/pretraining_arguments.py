@@ -62,8 +62,8 @@ class PretrainingArguments(ElectraTrainingArguments):
     generator_learning_rate: float | None = field(
         default=None,
         metadata={
-            "help": "Peak learning rate of the generator, to which shared embeddings belong; default: --learning_rate. The "
-            "schedule is the same."
+            "help": "Peak learning rate of the generator, to which shared embeddings belong, under the same schedule; "
+            "default: --learning_rate."
         },
     )
     optimization: str = field(
