@@ -7,6 +7,7 @@ that is done, so a resumed run has the very same ones. They live on the device: 
 stays as it is.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +51,7 @@ class Schedule:
             return self.start + (self.end - self.start) * progress
         if self.shape == "geometric":
             return self.start * (self.end / self.start) ** progress
-        # Not math.exp, whose last bit is the C library's.
-        return self.end + (self.start - self.end) * float(
-            torch.tensor(-progress / self.decay, dtype=torch.float64).exp()
-        )
+        return self.end + (self.start - self.end) * math.exp(-progress / self.decay)
 
 
 class Temperatures(nn.Module):
