@@ -5,8 +5,12 @@ import torch
 from scipy.stats import chisquare
 
 from electra_hf.errors import UsageError
-from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, straight_through
-from electra_hf.models import derive_generator_config
+from electra_hf.models import (
+    ElectraForReplacedTokenDetection,
+    ReplacedTokenDetectionConfig,
+    derive_generator_config,
+    straight_through,
+)
 from electra_hf.models.backbones import BACKBONES
 from electra_hf.models.sampling import perturb
 
@@ -137,7 +141,10 @@ def test_samples_have_the_distribution_of_the_softmax(temperature):
     targets, weights = torch.zeros(1, draws, dtype=torch.long), torch.ones(1, draws)
     loss, _ = straight_through.predict(logits.expand(1, draws, -1), targets, weights, torch.tensor(temperature))
     counts = loss.sampled.flatten().bincount(minlength=5)
-    assert chisquare(counts.numpy(), ((logits / temperature).softmax(-1) * draws).double().numpy(), sum_check=False)[1] > 1e-3
+    assert (
+        chisquare(counts.numpy(), ((logits / temperature).softmax(-1) * draws).double().numpy(), sum_check=False)[1]
+        > 1e-3
+    )
     assert loss.loss_sum.item() == pytest.approx(-draws * logits.log_softmax(-1)[0].item(), rel=1e-4)
 
 

@@ -1,4 +1,4 @@
-"""Samplers, frozen generators, sharing and optimisation in whole runs: they resume bit for bit and log what changes."""
+"""Samplers, frozen generators, sharing and optimisation in whole runs: they resume bit for bit and log changes."""
 
 import math
 from pathlib import Path
