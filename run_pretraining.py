@@ -178,6 +178,7 @@ def make_trainer(
             random_replace_prob=objective.random_replace_prob if random is None else random,
             seed=args.seed,
             always_attention_mask=data_args.streaming,
+            **data_args.masking_options,
         ),
         processing_class=tokenizer,
         callbacks=[

@@ -75,7 +75,8 @@ def losses(trainer: Any) -> list[dict[str, str]]:
 
 @pytest.mark.parametrize("model_type", sorted(BACKBONES))
 @pytest.mark.parametrize("objective", sorted(OBJECTIVES))
-def test_trained_saved_loaded_resumed(objective, model_type, tokenizer, blocks, tmp_path):
+def test_trained_saved_loaded_resumed(objective, model_type, tokenizer, make_blocks, tmp_path):
+    blocks = make_blocks(16, 24, 12)
     trainer = train(tmp_path / "whole", objective, model_type, tokenizer, blocks)
     first = trainer.state.log_history[0]
     for start in OBJECTIVES[objective].starts(64):
