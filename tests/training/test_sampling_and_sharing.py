@@ -89,7 +89,8 @@ def logged(trainer: Any) -> list[dict[str, str]]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_resumed_run_is_the_run_that_was_not_stopped(name, tokenizer, blocks, tmp_path):
+def test_a_resumed_run_is_the_run_that_was_not_stopped(name, tokenizer, make_blocks, tmp_path):
+    blocks = make_blocks(16, 24, 12)
     whole = train(tmp_path / "whole", name, tokenizer, blocks)
     resumed = train(tmp_path / "resumed", name, tokenizer, blocks, tmp_path / "whole" / "checkpoint-2")
     assert logged(resumed) == logged(whole)

@@ -13,14 +13,16 @@ from electra_hf.training.two_encoders import split_groups
 
 
 @pytest.fixture
-def trainer_of(tokenizer, blocks, tmp_path):
+def trainer_of(tokenizer, make_blocks, tmp_path):
     def make(model: Any, **options: Any) -> PretrainingTrainer:
         args = PretrainingArguments(
             output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=1, save_strategy="no",
             logging_steps=1, per_device_train_batch_size=4, seed=1, report_to="none", **options,
         )  # fmt: skip
         collator = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1)
-        return PretrainingTrainer(model=model, args=args, train_dataset=blocks, data_collator=collator)
+        return PretrainingTrainer(
+            model=model, args=args, train_dataset=make_blocks(16, 24, 12), data_collator=collator
+        )
 
     return make
 
