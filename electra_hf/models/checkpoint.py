@@ -32,6 +32,7 @@ from electra_hf.errors import CheckpointError, UsageError, explain_os_error
 from electra_hf.models.attention import check_attention_name
 from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
 from electra_hf.models.configuration import PretrainingConfig, impossible_size
+from electra_hf.models.embedding_sharing import DELTA, disentangled, materialized, plain_name
 
 if TYPE_CHECKING:
     from electra_hf.models.pretraining_model import PretrainingModel
@@ -62,10 +63,15 @@ def save(
     """Write the parts as plain transformers models, and the objective with its own weights beside them."""
     folder = Path(save_directory)
     kwargs = {key: value for key, value in kwargs.items() if key not in _PUSH_KWARGS}
-    state, ties = model.state_dict() if state_dict is None else state_dict, model.all_tied_weights_keys
+    state, ties = (
+        materialized(model, model.state_dict() if state_dict is None else state_dict),
+        model.all_tied_weights_keys,
+    )
     for subfolder, attribute in model.saved_parts.items():
         part = cast(PreTrainedModel, model.get_submodule(attribute))
-        weights = {name: _state_of(f"{attribute}.{name}", state, ties) for name in part.state_dict()}
+        divided = disentangled(part)
+        names = [plain_name(name, divided) for name in part.state_dict()]
+        weights = {name: _state_of(f"{attribute}.{name}", state, ties) for name in names}
         part.save_pretrained(folder / subfolder, is_main_process=is_main_process, state_dict=weights, **kwargs)
     if is_main_process:
         text = json.dumps(model.config.objective_settings(), indent=2, sort_keys=True)
@@ -78,7 +84,8 @@ def save(
 def extra_names(model: "PretrainingModel") -> list[str]:
     """The weights of a joint model that belong to none of its plain parts."""
     parts = tuple(f"{attribute}." for attribute in model.saved_parts.values())
-    return [name for name in model.state_dict() if not name.startswith(parts)]
+    deltas = [f"{name}.{DELTA}" for name in disentangled(model)]
+    return [name for name in model.state_dict() if not name.startswith(parts) or name in deltas]
 
 
 def _state_of(name: str, state: dict[str, Tensor], ties: dict[str, str]) -> Tensor:
@@ -122,7 +129,7 @@ def load(cls: type["PretrainingModel"], name_or_path: str | os.PathLike, **kwarg
     configs = {f"{part}_config": model.config for part, model in parts.items()}
     pad_token_id = parts[cls.main_part].config.pad_token_id
     model = cls(cls.config_class(**configs, **settings, pad_token_id=pad_token_id), **parts)
-    load_extra_weights(model, name, **hub)
+    load_extra_weights(model, name, deltas=generator_name is None, **hub)
     return model
 
 
@@ -158,12 +165,13 @@ def load_masked_lm(name: str, **kwargs: Any) -> Any:
     )
 
 
-def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool:
+def load_extra_weights(model: "PretrainingModel", name: str, *, deltas: bool = True, **hub: Any) -> bool:
     """Give a joint model the weights that lie in `objective.safetensors`, if there is such a file.
 
     Args:
         model: The joint model.
         name: Folder or Hub id.
+        deltas: Take disentangled embeddings from there too; not with another generator than the one there.
         hub: `revision`, `cache_dir` and `token` as in transformers.
 
     Returns:
@@ -189,13 +197,27 @@ def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool
             if isinstance(model.main, EncoderWithDetectionHead):
                 model.backbone.initialize_head(model.main, model.config.initialization)
         return False
-    _load_extra(model, Path(path))
+    weights = _read_safetensors(lambda: load_file(path), Path(path))
+    own = set(extra_names(model))
+    if not deltas or not any(name in weights for name in own if _is_delta(name)):
+        # The embeddings were loaded with the parts: differences follow from them, or are not wanted.
+        own = {name for name in own if not _is_delta(name)}
+        weights = {name: weight for name, weight in weights.items() if not _is_delta(name)}
+    _check_and_load(model, weights, own, Path(path))
     return True
+
+
+def _is_delta(name: str) -> bool:
+    return name.endswith(f".{DELTA}")
 
 
 def _load_extra(model: "PretrainingModel", path: Path) -> None:
     names = set(extra_names(model))
     weights = _read_safetensors(lambda: load_file(path), path) if names or path.is_file() else {}
+    _check_and_load(model, weights, names, path)
+
+
+def _check_and_load(model: "PretrainingModel", weights: dict[str, Tensor], names: set[str], path: Path) -> None:
     if weights.keys() != names:
         raise CheckpointError(
             f"{path} does not fit the model: missing {sorted(names - weights.keys())[:5]}, unexpected "
@@ -329,11 +351,14 @@ def load_weights(model: "PretrainingModel", folder: str | os.PathLike) -> None:
     for subfolder, attribute in model.saved_parts.items():
         part, source = cast(PreTrainedModel, model.get_submodule(attribute)), root / subfolder
         weights = read_weights(source)
+        # Sums; their differences are among the extra weights.
+        deltas = {f"{name}.{DELTA}": f"{name}.weight" for name in disentangled(part)}
+        weights = {name: weight for name, weight in weights.items() if name not in deltas.values()}
         try:
             result = part.load_state_dict(weights, strict=False)
         except RuntimeError as error:
             raise CheckpointError(f"{source} does not fit the model: {error}") from error
-        missing = set(result.missing_keys) - set(part.all_tied_weights_keys)
+        missing = set(result.missing_keys) - set(part.all_tied_weights_keys) - deltas.keys()
         if missing or result.unexpected_keys:
             raise CheckpointError(
                 f"{source} does not fit the model: missing {sorted(missing)[:5]}, "

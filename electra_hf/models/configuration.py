@@ -16,9 +16,10 @@ from transformers.activations import ACT2FN
 
 from electra_hf.errors import UsageError
 from electra_hf.models.backbones import BACKBONES, backbone_of
+from electra_hf.models.sampling_settings import SAMPLING_FIELDS, check_choice, check_sampling
 
-EMBEDDING_SHARING = ("all", "word", "none")
-SAMPLERS = ("gumbel", "multinomial")
+EMBEDDING_SHARING = ("all", "word", "none", "gdes")
+SAMPLERS = ("gumbel", "multinomial", "gumbel_softmax")
 INITIALIZATIONS = ("reference", "transformers")
 
 _SIZES = (
@@ -41,12 +42,14 @@ class EncoderPass:
         vocabulary_positions: Where the vocabulary projection is applied: `slots`, `tokens` or None.
         detection_positions: Where the head that detects replaced tokens is applied: `tokens` or None.
         is_trained: Whether there is a backward pass.
+        soft_positions: Where the gradient of a soft choice over the vocabulary is taken: `slots` or None.
     """
 
     encoder: PreTrainedConfig
     vocabulary_positions: str | None = None
     detection_positions: str | None = None
     is_trained: bool = True
+    soft_positions: str | None = None
 
 
 @strict
@@ -125,12 +128,21 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
         generator_config: Encoder that fills the masked positions (an `ElectraConfig`, or its dictionary).
         discriminator_config: Encoder that detects the replaced tokens.
         embedding_sharing: `all` shares word, position and token type embeddings and the embedding LayerNorm, as the
-            paper and google-research/electra do; `word` shares the word embeddings only; `none` shares nothing.
+            paper and google-research/electra do; `word` shares the word embeddings only; `none` shares nothing;
+            `gdes` adds a learned difference to the generator's word and position embeddings (`embedding_sharing`).
         generator_weight: Weight of the generator's masked-LM loss (paper: 1).
         discriminator_weight: Weight of the discriminator's loss, lambda in the paper (50).
-        sampler: `gumbel` (argmax of logits plus Gumbel noise, fp32) or `multinomial`.
+        sampler: `gumbel` (argmax of logits plus Gumbel noise, fp32), `multinomial`, or `gumbel_softmax`, which samples
+            as `gumbel` does and lets the discriminator's loss reach the generator (`straight_through`).
         temperature: Divides the generator's logits before sampling.
+        temperature_schedule: `constant`, or `exponential`: from `temperature` at the beginning towards 1.
+        temperature_decay: Time constant of `exponential` as a share of the run (None: 0.1).
         disallow_correct: Never sample the original token.
+        generator_feedback: For `gumbel_softmax`, the factor of the gradient that reaches the generator.
+        gumbel_temperature: For `gumbel_softmax`, the temperature of the soft choice (at the beginning).
+        gumbel_temperature_end: At the end of the run, unless it is constant.
+        gumbel_temperature_schedule: `constant`, `linear` or `exponential` (geometric) in between.
+        freeze_generator: The generator is not trained, and has no dropout.
     """
 
     model_type = "electra_rtd"
@@ -143,6 +155,7 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
         "sampler",
         "temperature",
         "disallow_correct",
+        *SAMPLING_FIELDS,
     )
     encoder_fields = ("generator_config", "discriminator_config")
 
@@ -154,7 +167,14 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
     discriminator_weight: float | int = 50.0
     sampler: str = "gumbel"
     temperature: float | int = 1.0
+    temperature_schedule: str = "constant"
+    temperature_decay: float | int | None = None
     disallow_correct: bool = False
+    generator_feedback: float | int = 1.0
+    gumbel_temperature: float | int = 1.0
+    gumbel_temperature_end: float | int | None = None
+    gumbel_temperature_schedule: str = "constant"
+    freeze_generator: bool = False
 
     def __post_init__(self, **kwargs: Any):
         super().__post_init__(**kwargs)
@@ -167,6 +187,7 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
         for name in ("generator_weight", "discriminator_weight"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
+        check_sampling(self)
 
     def _check_encoders(self) -> None:
         super()._check_encoders()
@@ -179,14 +200,26 @@ class ReplacedTokenDetectionConfig(PretrainingConfig):
         return self.generator_config, self.discriminator_config
 
     @property
+    def has_feedback(self) -> bool:
+        """Whether the discriminator's loss reaches the generator."""
+        return self.sampler == "gumbel_softmax" and self.generator_feedback != 0
+
+    @property
     def loss_weights(self) -> dict[str, float]:
+        if self.freeze_generator:
+            return {"rtd_loss": self.discriminator_weight}
         return {"generator_loss": self.generator_weight, "rtd_loss": self.discriminator_weight}
 
     @property
     def passes(self) -> list[EncoderPass]:
         generator, discriminator = self.encoders
         return [
-            EncoderPass(generator, vocabulary_positions="slots"),
+            EncoderPass(
+                generator,
+                vocabulary_positions="slots",
+                is_trained=not self.freeze_generator,
+                soft_positions="slots" if self.has_feedback else None,
+            ),
             EncoderPass(discriminator, detection_positions="tokens"),
         ]
 
@@ -245,8 +278,8 @@ def check_pair(generator: PreTrainedConfig, main: PreTrainedConfig, sharing: str
     backbone = backbone_of(main)
     width = "embedding_size" if hasattr(main, "embedding_size") else "hidden_size"
     sizes: dict[str, tuple[Any, Any]] = {width: (backbone.embedding_size(generator), backbone.embedding_size(main))}
-    if sharing == "all":
-        for field in ("max_position_embeddings", "type_vocab_size"):
+    if sharing in ("all", "gdes"):
+        for field in ("max_position_embeddings", "type_vocab_size")[: 2 if sharing == "all" else 1]:
             sizes[field] = (getattr(generator, field, None), getattr(main, field, None))
     if sharing != "none":
         for field, (here, there) in sizes.items():
@@ -280,9 +313,3 @@ def impossible_size(config: PreTrainedConfig) -> str | None:
         return f"hidden_size {width} is not a multiple of its num_attention_heads {heads}; change one of them"
     family = BACKBONES.get(config.model_type)
     return family.impossible_size(config) if family else None
-
-
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a setting that is none of the choices."""
-    if value not in choices:
-        raise UsageError(f"{name} is {value!r}; choose one of {', '.join(choices)}")

@@ -96,6 +96,14 @@ class PretrainingModel(PreTrainedModel):
         """None: accelerate's FSDP2 would put the returned module, which is shared, into a group of its own."""
         return None
 
+    def set_progress(self, progress: float) -> None:
+        """Let what changes in the course of a run be as it is when a share `progress`, from 0 to 1, is done."""
+
+    @property
+    def scheduled(self) -> dict[str, float]:
+        """{name: value} of what changes in the course of a run, for the log."""
+        return {}
+
     def count_items(self, batch: Mapping[str, Tensor]) -> Tensor:
         """The denominators of the losses.
 
@@ -115,6 +123,7 @@ class PretrainingModel(PreTrainedModel):
         ids: Tensor,
         attention_mask: Tensor | None,
         token_type_ids: Tensor | None,
+        word_embeddings: Tensor | None = None,
     ) -> Tensor:
         """(b, l, h) last hidden state, from the fused layers or the encoder's own.
 
@@ -123,13 +132,17 @@ class PretrainingModel(PreTrainedModel):
             ids: (b, l) int64.
             attention_mask: (b, l), 1 for real tokens; None when nothing is padded.
             token_type_ids: (b, l) int64; None for a single segment.
+            word_embeddings: (b, l, e) in place of those of the ids.
         """
         operations = self._encoder_operations(encoder)
         if operations is not None:
             fusable = cast(fused.FusableModel, encoder)
-            return fused.encode(fusable, ids, attention_mask, token_type_ids, operations, fused.Seeds())
+            inputs = (ids, attention_mask, token_type_ids, operations, fused.Seeds(), word_embeddings)
+            return fused.encode(fusable, *inputs)
         inputs = self.backbone.encoder_inputs(encoder, attention_mask, token_type_ids, ids)
-        return encoder(ids, **inputs).last_hidden_state
+        if word_embeddings is None:
+            return encoder(ids, **inputs).last_hidden_state
+        return encoder(inputs_embeds=word_embeddings, **inputs).last_hidden_state
 
     def _encoder_operations(self, encoder: PreTrainedModel) -> fused.Operations | None:
         """What the fused layers compute with; None for the encoder's own layers."""
@@ -153,7 +166,7 @@ class PretrainingModel(PreTrainedModel):
         weights: Tensor,
         *,
         sampler: str = "gumbel",
-        temperature: float = 1.0,
+        temperature: Tensor | float = 1.0,
         disallow_correct: bool = False,
     ) -> fused.VocabularyLoss:
         """What a masked language model says about some positions, and one sample for each.
@@ -165,16 +178,14 @@ class PretrainingModel(PreTrainedModel):
             targets: (b, k) int64, the original tokens.
             weights: (b, k) float, 1 for used slots.
             sampler: `gumbel` or `multinomial`.
-            temperature: Of the sampling.
+            temperature: Of the sampling; a number or () fp32.
             disallow_correct: Never sample the target.
 
         Returns:
             () fp32 sum of the negative log-likelihoods over used slots; (b, k) int64 samples; (b, k) bool: the
             target is the most likely token.
         """
-        index = positions.unsqueeze(-1).expand(-1, -1, hidden.size(-1))
-        predictions = self.backbone.transform(masked_lm, hidden.gather(1, index))  # (b, k, e)
-        weight, bias = self.backbone.vocabulary(masked_lm)
+        predictions, weight, bias = self._before_vocabulary(masked_lm, hidden, positions)
         if self.implementation == "plain" or sampler != "gumbel":
             logits = F.linear(predictions, weight, bias).float()  # (b, k, v)
             nll = F.cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view_as(targets)
@@ -201,6 +212,15 @@ class PretrainingModel(PreTrainedModel):
             disallow_correct=disallow_correct,
         )
         return fused.VocabularyLoss(loss_sum, sampled.view_as(targets), correct.view_as(targets))
+
+    def token_logits(self, masked_lm: Any, hidden: Tensor, positions: Tensor) -> Tensor:
+        """(b, k, v) fp32, what the head of `masked_lm` says about (b, k) positions of its (b, l, h) hidden state."""
+        return F.linear(*self._before_vocabulary(masked_lm, hidden, positions)).float()
+
+    def _before_vocabulary(self, masked_lm: Any, hidden: Tensor, positions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(b, k, e), and the projection to the vocabulary."""
+        index = positions.unsqueeze(-1).expand(-1, -1, hidden.size(-1))
+        return self.backbone.transform(masked_lm, hidden.gather(1, index)), *self.backbone.vocabulary(masked_lm)
 
     def weighted_loss(self, parts: Mapping[str, Any]) -> Any:
         """The loss from its parts, by the weights of the configuration; tensors or numbers."""

@@ -16,9 +16,12 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers.utils.generic import ModelOutput
 
-from electra_hf.models import checkpoint
+from electra_hf.models import checkpoint, straight_through
 from electra_hf.models.configuration import ReplacedTokenDetectionConfig
+from electra_hf.models.embedding_sharing import disentangle
+from electra_hf.models.fused import VocabularyLoss
 from electra_hf.models.pretraining_model import PretrainingModel, real_tokens
+from electra_hf.models.temperatures import Temperatures
 
 
 @dataclass
@@ -80,7 +83,29 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
             self._check_shared_weights_agree()
         elif discriminator is not None:
             self._give_shared_weights_to_generator()
+        if config.embedding_sharing == "gdes":
+            encoder = self.discriminator.base_model
+            names = fresh.disentangled_embeddings(encoder)
+            fresh_parts = (generator is None, discriminator is None)
+            disentangle(self.generator.base_model, encoder, names, fresh=fresh_parts)
+        self.temperatures = Temperatures.of(config)
+        if config.freeze_generator:
+            self.generator.requires_grad_(False)
         self._finish()
+
+    def train(self, mode: bool = True) -> "ElectraForReplacedTokenDetection":
+        """Set the mode; a frozen generator stays in evaluation, without dropout."""
+        super().train(mode)
+        if self.config.freeze_generator:
+            self.generator.eval()
+        return self
+
+    def set_progress(self, progress: float) -> None:
+        self.temperatures.set_progress(progress)
+
+    @property
+    def scheduled(self) -> dict[str, float]:
+        return self.temperatures.changing
 
     def _declare_ties(self) -> dict[str, str]:
         """{discriminator's parameter: generator's parameter} for the sharing mode of the configuration."""
@@ -137,17 +162,10 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
         targets = original_ids.gather(1, masked_positions)  # (b, k)
         used = masked_weights > 0
 
-        hidden = self.encode(self.generator.base_model, input_ids, attention_mask, token_type_ids)  # (b, l, h)
-        generator_loss_sum, sampled, correct = self.predict_tokens(
-            self.generator,
-            hidden,
-            masked_positions,
-            targets,
-            masked_weights,
-            sampler=config.sampler,
-            temperature=config.temperature,
-            disallow_correct=config.disallow_correct,
-        )
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not config.freeze_generator):
+            hidden = self.encode(self.generator.base_model, input_ids, attention_mask, token_type_ids)  # (b, l, h)
+            predictions, perturbed = self._fill(hidden, masked_positions, targets, masked_weights)
+        generator_loss_sum, sampled, correct = predictions
 
         with torch.no_grad():
             # Unused slots write the original of position 0 over itself, however many there are.
@@ -155,7 +173,8 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
             corrupted = original_ids.scatter(1, masked_positions, sampled)
             labels = corrupted != original_ids
 
-        hidden = self.encode(self.discriminator.base_model, corrupted, attention_mask, token_type_ids)
+        words = self._embed_with_feedback(corrupted, masked_positions, used, perturbed)
+        hidden = self.encode(self.discriminator.base_model, corrupted, attention_mask, token_type_ids, words)
         logits = self.discriminator.discriminator_predictions(hidden).float()  # (b, l)
         bce = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
         rtd_loss_sum = (bce * real_tokens(bce, attention_mask)).sum()
@@ -179,3 +198,42 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
             labels=labels,
             logits=logits.detach(),
         )
+
+    def _fill(
+        self, hidden: Tensor, positions: Tensor, targets: Tensor, weights: Tensor
+    ) -> tuple[VocabularyLoss, Tensor | None]:
+        """What the generator says about (b, k) positions, and for `gumbel_softmax` the perturbed logits (b, k, v)."""
+        config, temperature = self.config, self.temperatures.of_samples()
+        if config.sampler == "gumbel_softmax":
+            logits = self.token_logits(self.generator, hidden, positions)
+            disallowed = targets if config.disallow_correct else None
+            return straight_through.predict(logits, targets, weights, temperature, disallowed)
+        predictions = self.predict_tokens(
+            self.generator,
+            hidden,
+            positions,
+            targets,
+            weights,
+            sampler=config.sampler,
+            temperature=temperature,
+            disallow_correct=config.disallow_correct,
+        )
+        return predictions, None
+
+    def _embed_with_feedback(
+        self, corrupted: Tensor, positions: Tensor, used: Tensor, perturbed: Tensor | None
+    ) -> Tensor | None:
+        """(b, l, e) embeddings of the corrupted text that carry gradients to the generator; None if none is wanted."""
+        if perturbed is None or not self.config.has_feedback or not torch.is_grad_enabled():
+            return None
+        encoder = self.discriminator.base_model
+        embedding = encoder.get_submodule(self.backbone.word_embeddings_name)
+        zeros = straight_through.feedback(
+            perturbed,
+            embedding.weight,
+            self.temperatures.of_soft_choice(),
+            self.config.generator_feedback,
+        )
+        words = embedding(corrupted)
+        index = positions.unsqueeze(-1).expand_as(zeros)
+        return words.scatter_add(1, index, (zeros * used.unsqueeze(-1)).to(words.dtype))

@@ -26,12 +26,32 @@ def gumbel_noise(like: Tensor) -> Tensor:
     return -torch.log(exponential_noise(like).clamp_min(_TINY))
 
 
+def perturb(logits: Tensor, temperature: Tensor | float = 1.0, disallowed: Tensor | None = None) -> Tensor:
+    """logits / temperature + Gumbel noise, whose argmax is a sample of softmax(logits / temperature).
+
+    Args:
+        logits: (..., vocabulary), any floating dtype; gets the gradient.
+        temperature: As in `sample_tokens`.
+        disallowed: Likewise.
+
+    Returns:
+        (..., vocabulary) fp32.
+    """
+    scaled = _scaled(logits, temperature, disallowed)
+    return scaled + gumbel_noise(scaled)
+
+
+def _scaled(logits: Tensor, temperature: Tensor | float, disallowed: Tensor | None) -> Tensor:
+    scaled = logits.float() / temperature
+    return scaled if disallowed is None else scaled.scatter(-1, disallowed.unsqueeze(-1), -torch.inf)
+
+
 @torch.no_grad()
 def sample_tokens(
     logits: Tensor,
     *,
     sampler: str = "gumbel",
-    temperature: float = 1.0,
+    temperature: Tensor | float = 1.0,
     disallowed: Tensor | None = None,
 ) -> Tensor:
     """Draw one token for each row of logits from softmax(logits / temperature).
@@ -39,7 +59,7 @@ def sample_tokens(
     Args:
         logits: (..., vocabulary), any floating dtype; computed in fp32.
         sampler: `gumbel` or `multinomial`; the same distribution, drawn in two ways.
-        temperature: Above 0; below 1 sharpens, above 1 flattens.
+        temperature: Above 0, a number or () fp32; below 1 sharpens, above 1 flattens.
         disallowed: (...,) int64, one token for each row that must not be drawn (the original, for
             `disallow_correct`), or None.
 
@@ -49,12 +69,9 @@ def sample_tokens(
     Raises:
         ValueError: For an unknown sampler.
     """
-    scaled = logits.float() / temperature
-    if disallowed is not None:
-        scaled = scaled.scatter(-1, disallowed.unsqueeze(-1), -torch.inf)
     if sampler == "gumbel":
-        return (scaled + gumbel_noise(scaled)).argmax(-1)
+        return perturb(logits, temperature, disallowed).argmax(-1)
     if sampler == "multinomial":
-        probabilities = scaled.softmax(-1)
+        probabilities = _scaled(logits, temperature, disallowed).softmax(-1)
         return torch.multinomial(probabilities.flatten(0, -2), 1).view(logits.shape[:-1])
     raise ValueError(f"unknown sampler {sampler!r}; choose gumbel or multinomial")

@@ -102,7 +102,10 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
             f"{name}: no weights for {', '.join(sorted(loading['missing_keys'])[:3])}. A checkpoint fine-tuned for "
             "another task has lost its detection head: give the pre-trained one"
         )
-    temperature = load_objective(name).get("temperature", 1.0)
+    objective = load_objective(name)
+    # A temperature that fell towards 1 is no longer what it was at the beginning.
+    falling = objective.get("temperature_schedule", "constant") != "constant"
+    temperature = 1.0 if falling else objective.get("temperature", 1.0)
     return Detector(tokenizer, discriminator.eval(), _load_generator(name), temperature)
 
 

@@ -54,9 +54,9 @@ class RunPlan:
 
 
 class AssumedVocabulary:
-    """Stands for a tokenizer that is not trained yet: the size of a model needs its length only."""
+    """Stands for a tokenizer that is not trained yet: the size of a model needs its length, and special tokens."""
 
-    pad_token_id = 0
+    pad_token_id, cls_token_id, sep_token_id = 0, 2, 3
 
     def __init__(self, size: int):
         self.size = size

@@ -103,9 +103,10 @@ class ModelArguments:
     embedding_sharing: str | None = field(
         default=None,
         metadata={
-            "help": "What both encoders share: all (the paper), word or none. This and the other settings of the "
-            "objective default to the checkpoint's, and in a fresh model to the value in parentheses (all).",
-            "choices": ["all", "word", "none"],
+            "help": "What both encoders share: all (the paper), word, none, or gdes (DeBERTa-v3: the discriminator "
+            "has the generator's embeddings, without gradient, plus a learned difference). This and other settings "
+            "of the objective default to the checkpoint's, and in a fresh model to the value in parentheses (all).",
+            "choices": ["all", "word", "none", "gdes"],
         },
     )
     initialization: str | None = field(
@@ -121,9 +122,52 @@ class ModelArguments:
     )
     sampler: str | None = field(
         default=None,
-        metadata={"help": "How replacements are drawn (gumbel).", "choices": ["gumbel", "multinomial"]},
+        metadata={
+            "help": "How replacements are drawn (gumbel). gumbel_softmax draws alike, and lets the discriminator's "
+            "loss reach the generator (straight-through).",
+            "choices": ["gumbel", "multinomial", "gumbel_softmax"],
+        },
     )
     temperature: float | None = field(default=None, metadata={"help": "Sampling temperature of the generator (1)."})
+    temperature_schedule: str | None = field(
+        default=None,
+        metadata={
+            "help": "The sampling temperature stays (constant), or falls from --temperature towards 1 (exponential).",
+            "choices": ["constant", "exponential"],
+        },
+    )
+    temperature_decay: float | None = field(
+        default=None,
+        metadata={"help": "Time constant of --temperature_schedule exponential, as a share of the run (0.1)."},
+    )
+    generator_feedback: float | None = field(
+        default=None,
+        metadata={
+            "help": "With --sampler gumbel_softmax: factor of the gradient from the discriminator's loss to the "
+            "generator (1). Negative: the generator learns to deceive."
+        },
+    )
+    gumbel_temperature: float | None = field(
+        default=None,
+        metadata={"help": "With --sampler gumbel_softmax: temperature of the soft choice, at the beginning (1)."},
+    )
+    gumbel_temperature_end: float | None = field(
+        default=None, metadata={"help": "The same at the end, for a --gumbel_temperature_schedule."}
+    )
+    gumbel_temperature_schedule: str | None = field(
+        default=None,
+        metadata={
+            "help": "How it changes in the course of the run (constant).",
+            "choices": ["constant", "linear", "exponential"],
+        },
+    )
+    freeze_generator: bool | None = field(
+        default=None,
+        metadata={
+            "help": "Do not train the generator that is loaded: true or false (false). Needs --embedding_sharing none "
+            "or gdes."
+        },
+    )
     disallow_correct: bool | None = field(
         default=None, metadata={"help": "Never sample the original token: true or false (false)."}
     )
@@ -149,7 +193,8 @@ class ModelArguments:
 
     def __post_init__(self) -> None:
         weights = {"generator_weight": _NOT_NEGATIVE, "discriminator_weight": _NOT_NEGATIVE}
-        check_ranges(self, {**weights, "temperature": Range(0, without="low")})
+        temperatures = ("temperature", "temperature_decay", "gumbel_temperature", "gumbel_temperature_end")
+        check_ranges(self, weights | dict.fromkeys(temperatures, Range(0, without="low")))
         for option in ("model_name_or_path", "generator_name_or_path"):
             refuse_tensorflow_checkpoint(getattr(self, option), option)
 

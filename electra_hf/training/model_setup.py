@@ -25,6 +25,7 @@ from electra_hf.models.checkpoint import (
 from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
 from electra_hf.training.arguments import DataArguments, ModelArguments
 from electra_hf.training.attention import AUTO
+from electra_hf.training.generator_options import check_generator_options
 from electra_hf.training.objectives import OBJECTIVES, Objective, objective_named
 
 logger = logging.getLogger(__name__)
@@ -113,6 +114,7 @@ def build_model(
     if model_class.has_generator:
         configs["generator_config"] = generator.config if generator else _generator_config(model_args, main_config)
         parts["generator"] = generator
+    check_generator_options(model_args, settings, has_generator=place is not None)
     check_vocabulary(model_args, tokenizer)
     if (source or place) and model_class.has_generator:
         _say_what_is_fresh(configs["generator_config"], main_config, loaded_parts(model_args))
@@ -127,7 +129,7 @@ def build_model(
             raise
         raise UsageError(f"--attn_implementation {model_args.attn_implementation} cannot be used: {error}") from error
     if source:
-        load_extra_weights(model, source, **hub)
+        load_extra_weights(model, source, deltas=place == (source, GENERATOR_FOLDER), **hub)
     model.implementation, model.attn_implementation = model_args.implementation, model_args.attn_implementation
     return model
 

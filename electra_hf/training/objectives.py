@@ -106,6 +106,12 @@ def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fract
             "few replacements": f"only {metrics['replaced_fraction']:.1%} of the tokens are replaced: lower "
             "--generator_width, raise --temperature, or look for repeated text"
         }
+    if progress > 0.25 and metrics["generator_accuracy"] < 0.002:
+        return {
+            "generator collapsed": f"the generator predicts {metrics['generator_accuracy']:.2%} of the masked tokens, "
+            "fewer than by always naming the most frequent one: lower --learning_rate, or bring --generator_feedback "
+            "nearer to 0"
+        }
     return {}
 
 
@@ -113,6 +119,12 @@ def diagnose_detection(metrics: Mapping[str, float], progress: float, mask_fract
     """Look for an unhealthy run of replaced-token detection; see `Objective.diagnose`."""
     findings = diagnose_generator(metrics, progress, mask_fraction)
     # A young run has no verdict on the discriminator.
+    if progress > 0.25 and metrics["rtd_auc"] > 0.995:
+        findings["replacements give themselves away"] = (
+            f"RTD AUC is {metrics['rtd_auc']:.3f}, so there is little left to learn from: the generator is far too "
+            "weak (raise --generator_width), frozen at a high --temperature, or helps the discriminator (a positive "
+            "--generator_feedback)"
+        )
     if progress > 0.25 and metrics["rtd_auc"] < 0.55:
         findings["discriminator near chance"] = (
             f"RTD AUC is {metrics['rtd_auc']:.2f} (0.5 is chance). A run of a few thousand steps may be too short, "

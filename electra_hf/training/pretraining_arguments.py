@@ -11,6 +11,7 @@ from electra_hf.ranges import Range, check_ranges
 from electra_hf.training.training_arguments import ADAMW_PAPER, MUON, ElectraTrainingArguments
 
 MUON_MOMENTUM = 0.95
+JOINT, DECOUPLED = "joint", "decoupled"
 # More than any time is long enough for.
 _UNBOUNDED_STEPS = 1_000_000_000
 
@@ -57,6 +58,21 @@ class PretrainingArguments(ElectraTrainingArguments):
     )
     muon_momentum: float | None = field(
         default=None, metadata={"help": f"Momentum of the matrices with --optim muon ({MUON_MOMENTUM})."}
+    )
+    generator_learning_rate: float | None = field(
+        default=None,
+        metadata={
+            "help": "Peak learning rate of the generator, to which shared embeddings belong, under the same schedule; "
+            "default: --learning_rate."
+        },
+    )
+    optimization: str = field(
+        default=JOINT,
+        metadata={
+            "help": "joint: --max_grad_norm clips all gradients by their common norm (the paper). decoupled: those of "
+            "the generator, with shared embeddings, and those of the discriminator apart (DeBERTa-v3).",
+            "choices": [JOINT, DECOUPLED],
+        },
     )
     batch_size_warmup_steps: float = field(
         default=0, metadata={"help": "Steps with smaller batches, or a fraction of all steps if below 1; 0: none."}
@@ -106,6 +122,7 @@ class PretrainingArguments(ElectraTrainingArguments):
             raise UsageError(f"--muon_learning_rate is {self.muon_learning_rate}; give a rate above 0")
         if self.muon_momentum is not None and not 0 <= self.muon_momentum < 1:
             raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
+        self._check_generator()
         self._check_warmups()
         self._check_health()
         self._check_schedule_in_time()
@@ -128,6 +145,15 @@ class PretrainingArguments(ElectraTrainingArguments):
     def warms_up_batches(self) -> bool:
         """Whether the first batches are smaller, or their rows shorter, than the others."""
         return self.batch_size_warmup_steps > 0 or self.length_warmup_steps > 0
+
+    def _check_generator(self) -> None:
+        check_ranges(self, {"generator_learning_rate": Range(0, without="low")})
+        if self.generator_learning_rate is not None and not self.learning_rate:
+            raise UsageError("--generator_learning_rate needs a --learning_rate above 0")
+        if self.optimization not in (JOINT, DECOUPLED):
+            raise UsageError(f"--optimization {self.optimization}: choose {JOINT} or {DECOUPLED}")
+        if self.optimization == DECOUPLED and not self.max_grad_norm:
+            raise UsageError("--optimization decoupled has no effect on --max_grad_norm 0, which does not clip")
 
     def _check_health(self) -> None:
         for option in ("max_skipped_steps", "max_rollbacks"):

@@ -44,6 +44,9 @@ def training_flops(config: PretrainingConfig, length: int, slots: int, rows: int
             forward += backbone_of(part.encoder).batch_flops(part.encoder) // rows
         if part.vocabulary_positions:
             forward += vocabulary_flops(part.encoder, counts[part.vocabulary_positions])
+        if part.soft_positions:
+            width = backbone_of(part.encoder).embedding_size(part.encoder)
+            flops += 2 * width * cast(Any, part.encoder).vocab_size * counts[part.soft_positions]  # backward only
         if part.detection_positions:
             hidden = cast(Any, part.encoder).hidden_size
             forward += 2 * hidden * (hidden + 1) * counts[part.detection_positions]

@@ -14,7 +14,8 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `_run_epoch`: the order of the data is told where an epoch begins.
 * `create_scheduler`, `_finalize_training`: a schedule in time instead of steps.
 
-Bad steps and jumps of the loss are `guarded_trainer`'s; what fine-tuning does alike is in `base_trainer`.
+Bad steps and jumps of the loss are `guarded_trainer`'s, what the generator has for itself is `two_encoders`'; what
+fine-tuning does alike is in `base_trainer`.
 """
 
 from typing import Any, cast
@@ -28,18 +29,18 @@ from electra_hf.models import PretrainingModel
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
 from electra_hf.training.batches import BatchOrder, StreamOrder, batch_loader, order_for
 from electra_hf.training.clock import EndByTheClock
-from electra_hf.training.guarded_trainer import GuardedTrainer
 from electra_hf.training.objectives import objective_named
 from electra_hf.training.optimization import schedule_in_time
 from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.throughput import training_flops
+from electra_hf.training.two_encoders import TwoEncoderTrainer
 from electra_hf.training.workers import worker_start
 
 _EVALUATION_SEED = 20_20
 _MIXED_PRECISION = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-class PretrainingTrainer(GuardedTrainer):
+class PretrainingTrainer(TwoEncoderTrainer):
     """`transformers.Trainer` for a `PretrainingModel`.
 
     Takes the Trainer's arguments. Batches are what `DataCollatorForReplacedTokenDetection` returns. Logged in training
@@ -203,6 +204,10 @@ class PretrainingTrainer(GuardedTrainer):
             resumed = kwargs["epoch"] == kwargs["epochs_trained"]
             self.order.start_epoch(kwargs["epoch"], kwargs["steps_trained_in_current_epoch"] if resumed else 0)
         super()._run_epoch(**kwargs)
+
+    @property
+    def progress(self) -> float:
+        return super().progress if self._end is None else self._end.progress
 
     @property
     def _is_finished(self) -> bool:

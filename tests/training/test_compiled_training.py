@@ -35,7 +35,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path):
     """Train a tiny model on rows in their order, with a short last evaluation batch, and give its Trainer."""
     discriminator_config.initializer_range = 0.3  # logits far enough apart that rounding does not change an argmax
 
-    def train(rows: Dataset, **options) -> PretrainingTrainer:
+    def train(rows: Dataset, settings: dict | None = None, **options) -> PretrainingTrainer:
         args = PretrainingArguments(
             str(tmp_path),
             per_device_train_batch_size=4,
@@ -53,7 +53,7 @@ def train(make_model, discriminator_config, tokenizer, tmp_path: Path):
         )
         trainer = PretrainingTrainer(
             # Near 0 the generator's choice needs no noise, which compiled code would draw in another order.
-            model=make_model(temperature=1e-6),
+            model=make_model(temperature=1e-6, **settings or {}),
             args=args,
             train_dataset=rows,
             eval_dataset=Rows(6, padded=(5,)),
@@ -83,6 +83,29 @@ def test_a_whole_run_compiles_once(train, tmp_path):
     with safe_open(tmp_path / f"checkpoint-{compiled.state.global_step}" / "model.safetensors", "pt") as weights:
         assert any(name.startswith("electra.encoder.") for name in weights.keys())  # noqa: SIM118
         assert not [name for name in weights.keys() if "_orig_mod" in name]  # noqa: SIM118
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        # A soft choice near enough to the hard one has a gradient of 0, so only the graphs are looked at.
+        {
+            "sampler": "gumbel_softmax",
+            "embedding_sharing": "gdes",
+            "gumbel_temperature_end": 0.5,
+            "gumbel_temperature_schedule": "linear",
+        },
+        # So slow that the temperature stays near 0.
+        {"temperature_schedule": "exponential", "temperature_decay": 1e6, "embedding_sharing": "none"},
+    ],
+    ids=["gumbel_softmax and gdes", "temperature"],
+)
+def test_changing_temperatures_are_no_new_graphs(train, settings):
+    plain = train(Rows(24), settings)
+    compiled = train(Rows(24), settings, torch_compile_backend="aot_eager")
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["graph_break"]
+    assert losses(compiled) == pytest.approx(losses(plain), rel=1e-4)
 
 
 def test_padded_and_unpadded_batches_have_a_graph_each(train):

@@ -62,9 +62,43 @@ def test_a_fresh_model_has_the_papers_settings(tokenizer):
         "discriminator_weight": 50.0,
         "sampler": "gumbel",
         "temperature": 1.0,
+        "temperature_schedule": "constant",
+        "temperature_decay": None,
         "disallow_correct": False,
+        "generator_feedback": 1.0,
+        "gumbel_temperature": 1.0,
+        "gumbel_temperature_end": None,
+        "gumbel_temperature_schedule": "constant",
+        "freeze_generator": False,
         "initialization": "reference",
     }
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"generator_feedback": -0.1}, "--generator_feedback has no effect without --sampler gumbel_softmax"),
+        ({"gumbel_temperature": 2.0}, "--gumbel_temperature has no effect without --sampler gumbel_softmax"),
+        (
+            {"sampler": "gumbel_softmax", "gumbel_temperature_end": 0.5},
+            "no effect without --gumbel_temperature_schedule linear or exponential",
+        ),
+        ({"temperature_decay": 0.2}, "no effect without --temperature_schedule exponential"),
+        ({"freeze_generator": True, "embedding_sharing": "none"}, "needs a generator that was trained"),
+    ],
+)
+def test_options_of_the_generator_without_an_effect(tokenizer, options, message):
+    with pytest.raises(UsageError, match=message):
+        build(tokenizer, config_overrides=SIZES, **options)
+
+
+def test_a_generator_is_frozen_and_gives_its_embeddings_to_a_fresh_discriminator(folders, tokenizer, make_model):
+    options = {"freeze_generator": True, "embedding_sharing": "gdes", "sampler": "gumbel"}
+    place = str(folders / "run" / "generator")
+    model = build(tokenizer, generator_name_or_path=place, config_overrides=SIZES, **options)
+    assert not any(parameter.requires_grad for parameter in model.generator.parameters())
+    words = make_model().generator.electra.embeddings.word_embeddings.weight
+    assert torch.equal(model.discriminator.electra.embeddings.word_embeddings.weight, words)
 
 
 def test_both_halves_from_two_folders(folders, tokenizer, make_model):

@@ -173,14 +173,20 @@ class Backbone(ABC):
 
     # Sharing
 
+    def disentangled_embeddings(self, encoder: PreTrainedModel) -> list[str]:
+        """Names, seen from the encoder, of the embeddings that `gdes` divides: of words, and of positions if any."""
+        positions = f"{self.embeddings_name}.position_embeddings"
+        names = {name for name, module in encoder.named_modules() if isinstance(module, nn.Embedding)}
+        return [self.word_embeddings_name, *({positions} & names)]
+
     def shared_parameters(self, encoder: PreTrainedModel, sharing: str) -> list[str]:
         """Names, seen from the encoder, of what two encoders share.
 
         Args:
             encoder: One of them.
-            sharing: `all` embeddings with their LayerNorm, the `word` embeddings, or `none`.
+            sharing: `all` embeddings with their LayerNorm, the `word` embeddings, or `none`; `gdes` shares none.
         """
-        if sharing == "none":
+        if sharing in ("none", "gdes"):
             return []
         if sharing == "word":
             return [f"{self.word_embeddings_name}.weight"]

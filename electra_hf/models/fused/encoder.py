@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import BertModel, ElectraModel, PreTrainedModel, RobertaModel
 
+from electra_hf.models.embedding_sharing import DisentangledEmbedding
 from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_parts, layer_weights
 from electra_hf.models.fused.noise import Seeds
 from electra_hf.models.fused.operations import Operations
@@ -52,9 +53,11 @@ def obstacle(model: PreTrainedModel) -> str | None:
 def _is_unaltered(model: FusableModel) -> bool:
     """Whether nobody put something in the place of a layer (an adapter, say) or wants to be called in between."""
     embeddings = model.embeddings
-    parts = [embeddings.word_embeddings, embeddings.position_embeddings, embeddings.token_type_embeddings]
-    parts += [embeddings.LayerNorm, *(part for layer in model.encoder.layer for part in layer_parts(layer))]  # type: ignore[arg-type]
-    if not all(type(part) in (nn.Linear, nn.LayerNorm, nn.Embedding) for part in parts):
+    tables = [embeddings.word_embeddings, embeddings.position_embeddings, embeddings.token_type_embeddings]
+    parts = [embeddings.LayerNorm, *(part for layer in model.encoder.layer for part in layer_parts(layer))]  # type: ignore[arg-type]
+    if not all(type(table) in (nn.Embedding, DisentangledEmbedding) for table in tables):
+        return False
+    if not all(type(part) in (nn.Linear, nn.LayerNorm) for part in parts):
         return False
     return not any(module._forward_hooks or module._forward_pre_hooks for module in model.modules())
 
@@ -77,6 +80,7 @@ def encode(
     token_type_ids: Tensor | None,
     operations: Operations,
     seeds: Seeds,
+    word_embeddings: Tensor | None = None,
 ) -> Tensor:
     """What `model(...).last_hidden_state` is, up to rounding and the noise of dropout.
 
@@ -87,6 +91,7 @@ def encode(
         token_type_ids: (b, l) int64; None for a single segment.
         operations: What lies between the products.
         seeds: Of the dropout masks.
+        word_embeddings: (b, l, e) fp32 in place of those of the ids.
 
     Returns:
         (b, l, h), in autocast's dtype.
@@ -96,7 +101,8 @@ def encode(
     p_hidden = config.hidden_dropout_prob if model.training else 0.0
     p_attention = config.attention_probs_dropout_prob if model.training else 0.0
     with torch.autocast("cpu", enabled=False):
-        x = _embed(model, input_ids, token_type_ids, operations, seeds, p_hidden).to(dtype)
+        words = model.embeddings.word_embeddings(input_ids) if word_embeddings is None else word_embeddings
+        x = _embed(model, words, token_type_ids, operations, seeds, p_hidden).to(dtype)
         if isinstance(model, ElectraModel) and config.embedding_size != config.hidden_size:
             project = model.embeddings_project
             x = F.linear(x, project.weight.to(dtype), project.bias.to(dtype))
@@ -121,7 +127,7 @@ def encode(
 
 def _embed(
     model: FusableModel,
-    input_ids: Tensor,
+    word_embeddings: Tensor,
     token_type_ids: Tensor | None,
     operations: Operations,
     seeds: Seeds,
@@ -133,8 +139,8 @@ def _embed(
     if token_type_ids is not None and model.config.type_vocab_size > 1:
         types = embeddings.token_type_embeddings(token_type_ids)
     first = cast(int, model.config.pad_token_id) + 1 if isinstance(model, RobertaModel) else 0
-    positions = embeddings.position_embeddings.weight[first : first + input_ids.size(1)]
-    x = embeddings.word_embeddings(input_ids) + (positions + types)  # (b, l, e)
+    positions = embeddings.position_embeddings.weight[first : first + word_embeddings.size(1)]
+    x = word_embeddings + (positions + types)  # (b, l, e)
     norm = embeddings.LayerNorm
     return FusedNorm.apply(  # type: ignore[return-value]
         operations, x.flatten(0, 1), norm.weight, norm.bias, norm.eps, seeds.dropout(p_hidden)

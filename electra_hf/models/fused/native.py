@@ -222,7 +222,7 @@ class NativeOperations:
         targets: Tensor,
         weights: Tensor,
         disallowed: Tensor | None,
-        temperature: float,
+        temperature: Tensor | float,
         seed: int | None,
         first_row: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -239,7 +239,7 @@ class NativeOperations:
         self._call(
             "cross_entropy",
             *(logits, bias, targets, weights, disallowed, nll, sampled, correct, dbias, rows, columns, first_row),
-            *(1.0 / temperature, seed),
+            *(1.0 / float(temperature), seed),
         )
         return nll, sampled, correct, dbias
 

@@ -131,7 +131,7 @@ class TorchOperations:
         targets: Tensor,
         weights: Tensor,
         disallowed: Tensor | None,
-        temperature: float,
+        temperature: Tensor | float,
         seed: int | None,
         first_row: int,
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -143,7 +143,7 @@ class TorchOperations:
             targets: (r,) int64.
             weights: (r,) fp32, the weight of each row's loss.
             disallowed: (r,) int64, a token that must not be sampled; None allows all.
-            temperature: Of the sampling.
+            temperature: Of the sampling; a number or () fp32.
             seed: Of the sampling's noise, which is a function of it and of the rows' numbers; None takes the device's
                 own generator.
             first_row: Number of the first row.

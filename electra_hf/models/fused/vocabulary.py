@@ -43,7 +43,7 @@ def vocabulary_loss(
     *,
     operations: Operations,
     seed: int | None,
-    temperature: float = 1.0,
+    temperature: Tensor | float = 1.0,
     disallow_correct: bool = False,
     chunk_rows: int | None = None,
 ) -> VocabularyLoss:
@@ -57,23 +57,31 @@ def vocabulary_loss(
         weights: (r,) fp32, the weight of each row's loss.
         operations: Where the cross-entropy is computed.
         seed: Of the sampling; None for the device's own generator.
-        temperature: Of the sampling.
+        temperature: Of the sampling; a number or () fp32.
         disallow_correct: Never sample the target.
         chunk_rows: Rows whose logits exist at the same time; None chooses by the device.
     """
     if chunk_rows is None:
         chunk_rows = _CPU_CHUNK_ROWS if hidden.device.type == "cpu" else _GPU_CHUNK_ROWS
     # Inside forward() nobody can tell whether gradients are wanted at all.
-    settings = (operations, seed, temperature, disallow_correct, chunk_rows, torch.is_grad_enabled())
-    return VocabularyLoss(*_VocabularyLoss.apply(settings, hidden, weight, bias, targets, weights))  # type: ignore[misc]
+    settings = (operations, seed, disallow_correct, chunk_rows, torch.is_grad_enabled())
+    inputs = (hidden, weight, bias, targets, weights, temperature)
+    return VocabularyLoss(*_VocabularyLoss.apply(settings, *inputs))  # type: ignore[misc]
 
 
 class _VocabularyLoss(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, settings: tuple, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, weights: Tensor
+        ctx: Any,
+        settings: tuple,
+        hidden: Tensor,
+        weight: Tensor,
+        bias: Tensor,
+        targets: Tensor,
+        weights: Tensor,
+        temperature: Tensor | float,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        operations, seed, temperature, disallow_correct, chunk_rows, training = settings
+        operations, seed, disallow_correct, chunk_rows, training = settings
         table = weight.to(hidden.dtype)
         d_hidden, d_weight, d_bias = (torch.empty_like(x) if training else None for x in (hidden, weight, bias))
         nll, sampled, correct = [], [], []
@@ -105,6 +113,7 @@ class _VocabularyLoss(torch.autograd.Function):
             (d_hidden.float() * gradient).to(d_hidden.dtype),
             d_weight * gradient,
             d_bias * gradient,
+            None,
             None,
             None,
         )
