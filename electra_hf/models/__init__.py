@@ -6,8 +6,17 @@ from electra_hf.models.configuration import (
     ReplacedTokenDetectionConfig,
     derive_generator_config,
 )
+from electra_hf.models.electric import ElectricConfig, ElectricForPreTraining, ElectricOutput
 from electra_hf.models.masked_language_modeling import EncoderForMaskedLanguageModeling, MaskedLanguageModelingOutput
+from electra_hf.models.masked_token_detection import ElectraForMaskedTokenDetection, MaskedTokenDetectionConfig
 from electra_hf.models.pretraining_model import PretrainingModel
+from electra_hf.models.replaced_masked_lm import (
+    AllTokensMaskedLanguageModelingConfig,
+    EncoderForAllTokensMaskedLanguageModeling,
+    EncoderForReplacedMaskedLanguageModeling,
+    ReplacedMaskedLanguageModelingConfig,
+    ReplacedMaskedLanguageModelingOutput,
+)
 from electra_hf.models.replaced_token_detection import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionOutput,
@@ -18,14 +27,24 @@ from electra_hf.models.sequence_classification import (
 )
 
 __all__ = [
+    "AllTokensMaskedLanguageModelingConfig",
     "ConvBertForReferenceClassification",
+    "ElectraForMaskedTokenDetection",
     "ElectraForReferenceClassification",
     "ElectraForReplacedTokenDetection",
+    "ElectricConfig",
+    "ElectricForPreTraining",
+    "ElectricOutput",
+    "EncoderForAllTokensMaskedLanguageModeling",
     "EncoderForMaskedLanguageModeling",
+    "EncoderForReplacedMaskedLanguageModeling",
     "MaskedLanguageModelingConfig",
     "MaskedLanguageModelingOutput",
+    "MaskedTokenDetectionConfig",
     "PretrainingConfig",
     "PretrainingModel",
+    "ReplacedMaskedLanguageModelingConfig",
+    "ReplacedMaskedLanguageModelingOutput",
     "ReplacedTokenDetectionConfig",
     "ReplacedTokenDetectionOutput",
     "derive_generator_config",

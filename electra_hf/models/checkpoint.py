@@ -112,11 +112,10 @@ def load(cls: type["PretrainingModel"], name_or_path: str | os.PathLike, **kwarg
     if kwargs:
         raise UsageError(f"from_pretrained does not know {', '.join(sorted(kwargs))}")
 
-    load_main = load_masked_lm if cls.main_is_masked_lm else load_discriminator
-    parts = {cls.main_part: load_main(name, **hub, **encoder_kwargs)}
+    parts = {cls.main_part: cls.load_main(name, **hub, **encoder_kwargs)}
     if cls.has_generator:
-        source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
-        parts["generator"] = load_masked_lm(generator_name or name, **source, **hub, **encoder_kwargs)
+        source = {"subfolder": cls.generator_folder} if generator_name is None else {}
+        parts["generator"] = cls.load_generator(generator_name or name, **source, **hub, **encoder_kwargs)
     settings = {**load_objective(name, cls.config_class, **hub), **overrides}
     configs = {f"{part}_config": model.config for part, model in parts.items()}
     pad_token_id = parts[cls.main_part].config.pad_token_id
@@ -139,7 +138,7 @@ def load_discriminator(name: str, **kwargs: Any) -> Any:
     Raises:
         CheckpointError: If it cannot be loaded, or weights are missing or of another shape.
     """
-    model = _load_part(_discriminator_loader, name, **{"dtype": torch.float32, **kwargs})
+    model = load_part(_discriminator_loader, name, **{"dtype": torch.float32, **kwargs})
     return model if isinstance(model, ElectraForPreTraining) else EncoderWithDetectionHead(model)
 
 
@@ -152,9 +151,19 @@ def _discriminator_loader(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]
 
 def load_masked_lm(name: str, **kwargs: Any) -> Any:
     """A masked language model with its head; otherwise as `load_discriminator`."""
-    return _load_part(
+    return load_part(
         lambda config: (backbone_of(config).masked_lm_class, {}), name, **{"dtype": torch.float32, **kwargs}
     )
+
+
+def load_encoder(name: str, **kwargs: Any) -> Any:
+    """An encoder without a head; otherwise as `load_discriminator`."""
+
+    def choose(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
+        backbone = backbone_of(config)
+        return backbone.encoder_class, backbone.encoder_options
+
+    return load_part(choose, name, **{"dtype": torch.float32, **kwargs})
 
 
 def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool:
@@ -192,11 +201,12 @@ def _load_extra(model: "PretrainingModel", path: Path) -> None:
         raise CheckpointError(f"{path} does not fit the model: {error}") from error
 
 
-def has_generator(name: str, **hub: Any) -> bool:
+def has_generator(name: str, folder: str = GENERATOR_FOLDER, **hub: Any) -> bool:
     """Whether there is a generator in `generator/` of a folder or Hub repository, whole or not.
 
     Args:
         name: Folder or Hub id of the discriminator.
+        folder: Another place than `generator/`.
         hub: `revision`, `cache_dir` and `token` as in transformers.
 
     Raises:
@@ -204,7 +214,7 @@ def has_generator(name: str, **hub: Any) -> bool:
     """
     try:
         path = cached_file(
-            name, CONFIG_NAME, subfolder=GENERATOR_FOLDER, _raise_exceptions_for_missing_entries=False, **hub
+            name, CONFIG_NAME, subfolder=folder, _raise_exceptions_for_missing_entries=False, **hub
         )
     except OSError as error:
         raise CheckpointError(f"cannot tell whether {name} holds a generator: {error}") from error
@@ -251,7 +261,17 @@ def load_objective(name: str, config_class: type[PretrainingConfig] | None = Non
     return settings
 
 
-def _load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], name: str, **kwargs: Any) -> Any:
+def load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], name: str, **kwargs: Any) -> Any:
+    """A plain model that is whole.
+
+    Args:
+        choose: Its class, and more arguments for `from_pretrained`, from its configuration.
+        name: Folder or Hub id.
+        kwargs: For transformers' `from_pretrained`.
+
+    Raises:
+        CheckpointError: If it cannot be loaded, or weights are missing or of another shape.
+    """
     cls: Any = None
     part = f"{name}/{kwargs['subfolder']}" if "subfolder" in kwargs else name
     check_attention_name(kwargs.get("attn_implementation"))

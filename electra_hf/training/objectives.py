@@ -6,11 +6,21 @@ from dataclasses import dataclass
 
 from electra_hf.errors import UsageError
 from electra_hf.models import (
+    ElectraForMaskedTokenDetection,
     ElectraForReplacedTokenDetection,
+    ElectricForPreTraining,
+    EncoderForAllTokensMaskedLanguageModeling,
     EncoderForMaskedLanguageModeling,
+    EncoderForReplacedMaskedLanguageModeling,
     PretrainingModel,
 )
 from electra_hf.training.metrics import MaskedLanguageModelingMeter, Meter, ReplacedTokenDetectionMeter
+from electra_hf.training.two_encoder_metrics import (
+    AllTokensMaskedLanguageModelingMeter,
+    ElectricMeter,
+    MaskedTokenDetectionMeter,
+    ReplacedMaskedLanguageModelingMeter,
+)
 
 
 @dataclass(frozen=True)
@@ -85,12 +95,24 @@ def _mlm_starts(vocab_size: int) -> list[Start]:
     return [vocabulary_start("encoder", "masked_lm", "mlm_loss", vocab_size)]
 
 
+def _generator_start(vocab_size: int) -> list[Start]:
+    """Where the main encoder's first loss depends on the share of masked positions."""
+    return [vocabulary_start("generator", "generator", "generator_loss", vocab_size)]
+
+
+def _replace_mlm_starts(vocab_size: int) -> list[Start]:
+    return [
+        *_generator_start(vocab_size),
+        vocabulary_start("encoder", "masked_lm", "main_mlm_loss", vocab_size),
+    ]
+
+
 def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
     """Look for a generator whose replacements are too few to learn from; see `Objective.diagnose`."""
     if metrics["generator_accuracy"] > 0.8:
         return {
             "generator too strong": f"the generator predicts {metrics['generator_accuracy']:.0%} of the masked "
-            "tokens, so few are replaced and the discriminator has little to learn: lower --generator_width, or the "
+            "tokens, so few are replaced and the main encoder has little to learn: lower --generator_width, or the "
             "text repeats itself"
         }
     if metrics["replaced_fraction"] < 0.15 * mask_fraction:
@@ -112,6 +134,27 @@ def diagnose_detection(metrics: Mapping[str, float], progress: float, mask_fract
             "warm-up, or start again from an earlier checkpoint"
         )
     return findings
+
+
+def _diagnose_copies(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    findings = diagnose_generator(metrics, progress, mask_fraction)
+    if progress > 0.25 and metrics["replaced_copy_probability"] > 0.95 * metrics["copy_probability"]:
+        findings["copies everything"] = (
+            f"replaced tokens are copied with probability {metrics['replaced_copy_probability']:.2f}, and all tokens "
+            f"with {metrics['copy_probability']:.2f}: the encoder does not find the replacements yet. A run of a few "
+            "thousand steps may be too short; a longer one needs a higher --main_weight or another --learning_rate"
+        )
+    return findings
+
+
+def _diagnose_noise(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    if progress > 0.25 and metrics["nce_auc"] < 0.55:
+        return {
+            "noise not found": f"noise and text are told apart with AUC {metrics['nce_auc']:.2f} (0.5 is chance). A "
+            "run of a few thousand steps may be too short; in a longer one lower --generator_width, so that there is "
+            "something to find, or --learning_rate"
+        }
+    return {}
 
 
 def _nothing_to_diagnose(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
@@ -144,6 +187,62 @@ _ALL = (
         random_replace_prob=0.1,
         starts=_mlm_starts,
         diagnose=_nothing_to_diagnose,
+    ),
+    Objective(
+        name="electra_15",
+        about="A text encoder pre-trained as ELECTRA 15 %, an ablation of ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
+        "this model, the discriminator, learns to tell which ones, from the masked positions only. It is meant to be "
+        "fine-tuned. The generator is in the folder `generator/`.",
+        tags=("electra", "replaced-token-detection", "pretraining"),
+        model=ElectraForMaskedTokenDetection,
+        meter=MaskedTokenDetectionMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_rtd_starts,
+        diagnose=diagnose_detection,
+    ),
+    Objective(
+        name="replace_mlm",
+        about="A text encoder pre-trained as Replace MLM, an ablation of ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
+        "this model learns to restore them. It has never seen a mask token. It is meant to be fine-tuned. The "
+        "generator is in the folder `generator/`.",
+        tags=("masked-language-modeling", "pretraining"),
+        model=EncoderForReplacedMaskedLanguageModeling,
+        meter=ReplacedMaskedLanguageModelingMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_replace_mlm_starts,
+        diagnose=diagnose_generator,
+    ),
+    Objective(
+        name="all_tokens_mlm",
+        about="A text encoder pre-trained as All-Tokens MLM, an ablation of ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
+        "this model learns to restore the whole text, with a mechanism that copies what was not swapped. It has never "
+        "seen a mask token. It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        tags=("masked-language-modeling", "pretraining"),
+        model=EncoderForAllTokensMaskedLanguageModeling,
+        meter=AllTokensMaskedLanguageModelingMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_generator_start,
+        diagnose=_diagnose_copies,
+    ),
+    Objective(
+        name="electric",
+        about="A text encoder pre-trained as Electric "
+        "([Clark et al., 2020](https://arxiv.org/abs/2012.08561)): an energy-based model that learns how likely each "
+        "token of a text is, from telling the text from noise. It can be fine-tuned, and it scores sentences in one "
+        "pass: `electra-hf score`. The logit of a token is its energy, minus the log of its likelihood.",
+        tags=("electric", "energy-based-model", "pretraining"),
+        model=ElectricForPreTraining,
+        meter=ElectricMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_generator_start,
+        diagnose=_diagnose_noise,
     ),
 )
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}
