@@ -213,9 +213,7 @@ def has_generator(name: str, folder: str = GENERATOR_FOLDER, **hub: Any) -> bool
         CheckpointError: If the repository is out of reach, so that nobody knows.
     """
     try:
-        path = cached_file(
-            name, CONFIG_NAME, subfolder=folder, _raise_exceptions_for_missing_entries=False, **hub
-        )
+        path = cached_file(name, CONFIG_NAME, subfolder=folder, _raise_exceptions_for_missing_entries=False, **hub)
     except OSError as error:
         raise CheckpointError(f"cannot tell whether {name} holds a generator: {error}") from error
     return path is not None

@@ -209,7 +209,8 @@ class ElectricForPreTraining(TwoEncoderModel):
         real = real_tokens(original_ids, attention_mask) > 0
         candidates = self._candidates(original_ids, real)
         predictions = self.generator(original_ids, attention_mask, token_type_ids)  # (b, l, e)
-        cloze = token_likelihoods(predictions, *self.generator.vocabulary, original_ids, candidates.float())
+        weight, bias = self.generator.vocabulary
+        cloze = token_likelihoods(predictions, weight, bias, original_ids, candidates.float())
         sampled, corrupted, log_q = self._draw(
             predictions, cloze.log_probabilities, original_ids, masked_positions, masked_weights
         )

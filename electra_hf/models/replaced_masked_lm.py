@@ -181,9 +181,7 @@ class EncoderForReplacedMaskedLanguageModeling(TwoEncoderModel):
     ) -> tuple[Tensor, dict[str, Tensor]]:
         """The main encoder's loss sum, and what else of the output it knows."""
         targets = original_ids.gather(1, masked_positions)
-        loss_sum, _, correct = self.predict_tokens(
-            self.masked_lm, hidden, masked_positions, targets, masked_weights
-        )
+        loss_sum, _, correct = self.predict_tokens(self.masked_lm, hidden, masked_positions, targets, masked_weights)
         return loss_sum, {"main_correct": correct & (masked_weights > 0)}
 
 

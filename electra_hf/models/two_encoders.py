@@ -185,7 +185,14 @@ class TwoEncoderModel(PretrainingModel):
 
 
 def token_likelihoods(
-    predictions: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, weights: Tensor, **copying: Tensor
+    predictions: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    weights: Tensor,
+    *,
+    inputs: Tensor | None = None,
+    copy_logits: Tensor | None = None,
 ) -> fused.TokenLikelihoods:
     """`fused.token_likelihoods` of all positions of a batch, in the precision of autocast.
 
@@ -195,7 +202,8 @@ def token_likelihoods(
         bias: (v,).
         targets: (b, l) int64.
         weights: (b, l) fp32.
-        copying: `inputs` (b, l) int64 and `copy_logits` (b, l) fp32, or nothing.
+        inputs: (b, l) int64, the tokens that may be copied; None without copying.
+        copy_logits: (b, l) fp32, log-odds of copying, with `inputs`.
 
     Returns:
         As `fused.token_likelihoods`, with its rows as (b, l).
@@ -209,7 +217,8 @@ def token_likelihoods(
         bias,
         targets.flatten(),
         weights.flatten(),
-        **{name: value.flatten() for name, value in copying.items()},
+        inputs=None if inputs is None else inputs.flatten(),
+        copy_logits=None if copy_logits is None else copy_logits.flatten(),
     )
     return fused.TokenLikelihoods(loss_sum, log_probabilities.view_as(targets), correct.view_as(targets))
 
