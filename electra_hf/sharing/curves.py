@@ -8,7 +8,7 @@ score: a curve says something only by its distance from them.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from electra_hf.errors import CheckpointError
 STATE_FILE = "trainer_state.json"
 
 # Three of the Okabe-Ito colours: they stay apart for readers with any of the common colour vision deficiencies.
-BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+COLOURS = BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK, GREY, GRID = "#333333", "#777777", "#E4E4E4"
 
 
@@ -84,66 +84,110 @@ def load_log_history(run_folder: str | Path) -> list[dict[str, Any]]:
     return history
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One panel of the picture; drawn if the log holds one of its metrics.
+
+    Attributes:
+        title: Above it.
+        metrics: {metric: label in the legend, "" for a panel with one line}.
+        ceiling: `vocabulary` or `coin`: what a model that knows nothing would score; None draws no such line.
+        share: Metric that is the share of positives, for the loss of a model that knows only this one.
+        limits: Lowest and highest value, None where the data decide.
+    """
+
+    title: str
+    metrics: dict[str, str]
+    ceiling: str | None = None
+    share: str | None = None
+    limits: tuple[float | None, float | None] = (None, None)
+
+
+_FRACTIONS = (-0.03, 1.03)
+PANELS = (
+    Panel("Total loss", {"loss": ""}),
+    Panel("Masked-token loss", {"mlm_loss": ""}, ceiling="vocabulary"),
+    Panel("Generator: masked-token loss", {"generator_loss": ""}, ceiling="vocabulary"),
+    Panel("Main encoder: loss of the original tokens", {"main_mlm_loss": ""}, ceiling="vocabulary"),
+    Panel("Discriminator: replaced-token loss", {"rtd_loss": ""}, ceiling="coin", share="replaced_fraction"),
+    Panel("Discriminator: loss of noise or text", {"nce_loss": ""}),
+    Panel("Pairs of segments: loss", {"nsp_loss": "next sentence", "sop_loss": "order"}, ceiling="coin"),
+    Panel(
+        "Discriminator: finding the swapped tokens",
+        {"rtd_auc": "AUC", "rtd_precision": "precision", "rtd_recall": "recall"},
+        limits=_FRACTIONS,
+    ),
+    Panel("Discriminator: telling noise from text", {"nce_auc": "AUC"}, limits=_FRACTIONS),
+    Panel("Log-likelihood of a token, by its energy", {"log_likelihood": ""}),
+    Panel(
+        "Predicting the masked tokens",
+        {"mlm_accuracy": "accuracy"},
+        limits=(0, None),
+    ),
+    Panel(
+        "Main encoder: restoring the text",
+        {
+            "main_mlm_accuracy": "accuracy at the masks",
+            "all_tokens_accuracy": "accuracy everywhere",
+            "replaced_copy_probability": "swapped tokens copied",
+        },
+        limits=(0, None),
+    ),
+    Panel("Main encoder: copying its input", {"copy_probability": "probability"}, limits=(0, None)),
+    Panel(
+        "Pairs of segments: accuracy", {"nsp_accuracy": "next sentence", "sop_accuracy": "order"}, limits=_FRACTIONS
+    ),
+    Panel(
+        "Generator: what it makes of the masks",
+        {
+            "generator_accuracy": "accuracy at the masks",
+            "replaced_fraction": "swapped share of all tokens",
+        },
+        limits=(0, None),
+    ),
+)
+_COLUMNS = 3
+
+
 def plot_training_curves(
     log_history: Sequence[dict[str, Any]], path: str | Path, *, title: str, vocab_size: int | None
 ) -> Path:
-    """Draw the six panels of a pre-training run into one PNG.
+    """Draw a pre-training run into one PNG: the panels whose metrics its objective logs.
 
     Args:
-        log_history: Rows as `load_log_history` returns them. Metrics that no row has are named as missing.
+        log_history: Rows as `load_log_history` returns them.
         path: Where the picture goes; its folder is created.
         title: The line above the panels, usually the name of the run.
-        vocab_size: Size of the vocabulary, for the loss of a generator that guesses; None leaves that line out.
+        vocab_size: Size of the vocabulary, for the loss of a model that guesses; None leaves that line out.
 
     Returns:
         The path of the picture.
     """
-    figure = Figure(figsize=(13.5, 7.2), layout="constrained")
+    logged = {key.removeprefix("eval_") for row in log_history for key, value in row.items() if _is_finite(value)}
+    # The total loss is always there, and says so if it is missing.
+    panels = [panel for panel in PANELS if panel is PANELS[0] or logged & panel.metrics.keys()]
+    rows = math.ceil((len(panels) + 1) / _COLUMNS)
+    figure = Figure(figsize=(13.5, 3.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)  # the figure's own canvas: no global state of pyplot, no display needed
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=INK)
     figure.text(
-        0.988, 0.975, "line: training text     ○ held-out text", ha="right", va="top", fontsize=10.5, color=GREY
-    )
-    (total, generator, discriminator), (detection, generation, optimisation) = figure.subplots(2, 3)
-
-    _panel(total, log_history, "Total loss", {"loss": ("", BLUE)})
-    _panel(generator, log_history, "Generator: masked-token loss", {"generator_loss": ("", BLUE)})
-    if vocab_size is not None:
-        _reference(generator, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
-    _panel(discriminator, log_history, "Discriminator: replaced-token loss", {"rtd_loss": ("", BLUE)})
-    _reference(discriminator, math.log(2), "ln 2: a coin toss")
-    _base_rate(discriminator, log_history)
-    _panel(
-        detection,
-        log_history,
-        "Discriminator: finding the swapped tokens",
-        {
-            "rtd_auc": ("AUC", BLUE),
-            "rtd_precision": ("precision", VERMILION),
-            "rtd_recall": ("recall", GREEN),
-        },
-    )
-    if detection.has_data():
-        detection.set_ylim(-0.03, 1.03)
-    _panel(
-        generation,
-        log_history,
-        "Generator: what it makes of the masks",
-        {
-            "generator_accuracy": ("accuracy at the masks", BLUE),
-            "replaced_fraction": ("swapped share of all tokens", VERMILION),
-        },
-    )
-    if generation.has_data():
-        generation.set_ylim(bottom=0)
-    _optimisation_panel(optimisation, log_history)
+        0.988, 1 - 0.18 / (3.6 * rows), "line: training text     ○ held-out text",
+        ha="right", va="top", fontsize=10.5, color=GREY,
+    )  # fmt: skip
+    places: list[Axes] = list(figure.subplots(rows, _COLUMNS).flat)
+    *places, last = places[: len(panels) + 1]
+    for unused in figure.axes[len(panels) + 1 :]:
+        unused.remove()
+    for axes, panel in zip(places, panels, strict=True):
+        _draw_panel(axes, log_history, panel, vocab_size)
+    _optimisation_panel(last, log_history)
 
     steps = [float(row["step"]) for row in log_history if _is_finite(row.get("step"))]
     for axes in figure.axes:
         if axes.has_data() and steps:
             axes.set_xlim(left=min(0, *steps) if max(steps) > 0 else -1, right=max(max(steps), 1) * 1.02)
-    for axes in (detection, generation, optimisation):
+    for axes in [*places, last][-_COLUMNS:]:
         if axes.has_data():
             axes.set_xlabel("step", color=INK)
 
@@ -153,16 +197,28 @@ def plot_training_curves(
     return path
 
 
-def _panel(axes: Axes, log_history: Sequence[dict[str, Any]], title: str, metrics: dict[str, tuple[str, str]]) -> None:
-    """Draw metrics, key -> (label, colour), as lines and their `eval_` twins as points."""
-    axes.set_title(title, loc="left", fontsize=11.5, color=INK)
-    drawn = [_draw(axes, log_history, key, label, colour) for key, (label, colour) in metrics.items()]
-    if any(drawn):
-        _dress(axes)
-        if len(metrics) > 1:
-            axes.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.4, labelcolor=INK)
-    else:
-        _say_missing(axes, metrics)
+def _draw_panel(axes: Axes, log_history: Sequence[dict[str, Any]], panel: Panel, vocab_size: int | None) -> None:
+    """Draw the metrics as lines and their `eval_` twins as points, and what they are measured by."""
+    axes.set_title(panel.title, loc="left", fontsize=11.5, color=INK)
+    found = [
+        _draw(axes, log_history, key, label, colour)
+        for (key, label), colour in zip(panel.metrics.items(), COLOURS, strict=False)
+    ]
+    if not any(found):
+        _say_missing(axes, panel.metrics)
+        return
+    _dress(axes)
+    if sum(found) > 1:
+        axes.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.4, labelcolor=INK)
+    if panel.ceiling == "vocabulary" and vocab_size is not None:
+        _reference(axes, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
+    if panel.ceiling == "coin":
+        _reference(axes, math.log(2), "ln 2: a coin toss")
+    if panel.share is not None:
+        _base_rate(axes, log_history, panel.share)
+    low, high = panel.limits
+    if low is not None or high is not None:
+        axes.set_ylim(low, high)
 
 
 def _draw(axes: Axes, log_history: Sequence[dict[str, Any]], key: str, label: str, colour: str) -> bool:
@@ -202,7 +258,7 @@ def _optimisation_panel(axes: Axes, log_history: Sequence[dict[str, Any]]) -> No
     names = " and ".join(label for _, label, _ in scales)
     axes.set_title(names[:1].upper() + names[1:] or "Learning rate", loc="left", fontsize=11.5, color=INK)
     if not scales:
-        _say_missing(axes, {"learning_rate": ("", ""), "grad_norm": ("", ""), "tokens_per_second": ("", "")})
+        _say_missing(axes, ("learning_rate", "grad_norm", "tokens_per_second"))
         return
     for number, (series, label, colour) in enumerate(scales):
         scale = axes if number == 0 else axes.twinx()
@@ -219,8 +275,6 @@ def _optimisation_panel(axes: Axes, log_history: Sequence[dict[str, Any]]) -> No
 
 def _reference(axes: Axes, value: float, text: str) -> None:
     """A thin labelled line at the score of a model that knows nothing."""
-    if not axes.has_data():
-        return
     axes.axhline(value, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     _note(axes, value, text)
     low, high = axes.get_ylim()
@@ -242,13 +296,11 @@ def _note(axes: Axes, value: float, text: str, *, below: bool = False) -> None:
     )
 
 
-def _base_rate(axes: Axes, log_history: Sequence[dict[str, Any]]) -> None:
+def _base_rate(axes: Axes, log_history: Sequence[dict[str, Any]], share: str) -> None:
     """The loss of a discriminator that knows how many tokens are swapped, but not which: the one to get below."""
-    if not axes.has_data():
-        return
-    shares = Series.of(log_history, "replaced_fraction")
+    shares = Series.of(log_history, share)
     if not shares.steps:
-        shares = Series.of(log_history, "eval_replaced_fraction")
+        shares = Series.of(log_history, f"eval_{share}")
     if len(shares.steps) < 2:
         return
     losses = [binary_entropy(share) for share in shares.values]
@@ -265,7 +317,7 @@ def binary_entropy(share: float) -> float:
     return sum(-p * math.log(p) for p in (share, 1 - share) if p > 0)
 
 
-def _say_missing(axes: Axes, metrics: dict[str, tuple[str, str]]) -> None:
+def _say_missing(axes: Axes, metrics: Iterable[str]) -> None:
     """A panel without data says so, and which keys it looked for."""
     axes.set_axis_off()
     text = "not logged in this run:\n" + "\n".join(metrics)

@@ -94,8 +94,12 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
             f"{name}: no weights for {', '.join(sorted(loading['missing_keys'])[:3])}. A checkpoint fine-tuned for "
             "another task has lost its detection head: give the pre-trained one"
         )
-    temperature = load_objective(name).get("temperature", 1.0)
-    return Detector(tokenizer, discriminator.eval(), _load_generator(name), temperature)
+    objective = load_objective(name)
+    if objective.get("objective") == "electric":
+        raise CheckpointError(
+            f"{name} is an Electric model, whose scores are energies and no suspicions: see them with electra-hf score"
+        )
+    return Detector(tokenizer, discriminator.eval(), _load_generator(name), objective.get("temperature", 1.0))
 
 
 def _check_folder(folder: Path) -> None:

@@ -28,6 +28,7 @@ class ModelCardFacts(TypedDict, total=False):
     encoder: str  # the architecture in words, such as "electra, 12 layers, hidden size 256, 4 heads"
     encoder_parameters: int
     generator: str
+    towers: str  # each of the two that the noise of Electric comes from, in the place of a generator
     generator_parameters: int
     command: str  # the command line that trains this model
     steps: int
@@ -83,12 +84,18 @@ def _bullets(facts: ModelCardFacts) -> str:
             "Encoder",
             _joined(facts.get("encoder"), _count(facts.get("encoder_parameters"), "parameters")),
         ),
-        ("Generator", _joined(facts.get("generator"), _count(facts.get("generator_parameters"), "parameters"))),
+        ("Generator", _joined(_generator(facts), _count(facts.get("generator_parameters"), "parameters"))),
         ("Longest input", _count(facts.get("max_length"), "tokens")),
         ("Tokens seen", _joined(_count(facts.get("tokens_seen"), ""), _count(facts.get("steps"), "steps"))),
         ("Hardware", facts.get("hardware", "")),
     ]
     return "\n".join(f"- **{label}**: {value}" for label, value in lines if value)
+
+
+def _generator(facts: ModelCardFacts) -> str | None:
+    if "towers" in facts:
+        return f"two towers (`generator_forward/`, `generator_backward/`), each {facts['towers']}"
+    return facts.get("generator")
 
 
 def _count(number: int | None, unit: str) -> str:

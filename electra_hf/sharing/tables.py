@@ -31,6 +31,16 @@ METRICS = (
     Metric("rtd_auc", "detection AUC", ".3f", "pairs of a swapped and an original token ranked rightly; chance: 0.5"),
     Metric("rtd_precision", "detection precision", ".1%", "suspected tokens that were indeed swapped"),
     Metric("rtd_recall", "detection recall", ".1%", "swapped tokens that were suspected"),
+    Metric("mlm_loss", "masked-token loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
+    Metric("mlm_accuracy", "masked-token accuracy", ".1%", "masked tokens for which the first guess is right"),
+    Metric("main_mlm_loss", "restoring loss", ".3f", "cross-entropy of the original tokens, in nats; lower is better"),
+    Metric("main_mlm_accuracy", "restored at the masks", ".1%", "masked positions whose original is the first guess"),
+    Metric("all_tokens_accuracy", "restored everywhere", ".1%", "tokens whose original is the first guess, or copy"),
+    Metric("copy_probability", "copy probability", ".1%", "mean over all tokens, most of which are to be copied"),
+    Metric("replaced_copy_probability", "  of swapped tokens", ".1%", "the same where copying is wrong"),
+    Metric("nce_loss", "noise loss", ".3f", "cross-entropy of noise or text, in nats; lower is better"),
+    Metric("nce_auc", "noise AUC", ".3f", "pairs of a drawn and a kept token ranked rightly; chance: 0.5"),
+    Metric("log_likelihood", "log-likelihood", ".3f", "of a token, from its energy, in nats; higher is better"),
     Metric("tokens_per_second", "tokens per second", ",.0f", "speed of the evaluation on this machine"),
 )
 
