@@ -258,7 +258,7 @@ class ElectricForPreTraining(TwoEncoderModel):
         index = masked_positions.unsqueeze(-1).expand(-1, -1, predictions.size(-1))
         rows = predictions.gather(1, index)  # (b, k, e)
         targets = original_ids.gather(1, masked_positions)
-        operations = self._encoder_operations(self.generator.forward_tower)
+        operations = self._encoder_operations(self.discriminator.base_model)
         drawn = fused.vocabulary_loss(
             rows.flatten(0, 1),
             weight,

@@ -185,8 +185,8 @@ def test_energies_learn_the_likelihood_of_tokens():
         ElectricConfig(generator_config=config, discriminator_config=copy.deepcopy(config), generator_weight=1.0)
     )
     probabilities = torch.tensor([0.0, 0.4, 0.25, 0.15, 0.1, 0.06, 0.03, 0.01])
-    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for _ in range(300):
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+    for _ in range(150):
         ids = torch.multinomial(probabilities, 64 * 16, replacement=True).view(64, 16)
         positions = torch.rand(64, 16).argsort(1)[:, :3]
         loss = model(ids, ids, positions, torch.ones(64, 3)).loss
@@ -195,6 +195,8 @@ def test_energies_learn_the_likelihood_of_tokens():
         optimizer.step()
     model.eval()
     ids = torch.multinomial(probabilities, 64 * 16, replacement=True).view(64, 16)
-    energies = model.discriminator.discriminator_predictions(model.discriminator.base_model(ids).last_hidden_state)
+    with torch.no_grad():
+        hidden = model.discriminator.base_model(ids).last_hidden_state
+        energies = model.discriminator.discriminator_predictions(hidden)
     for token in range(1, 6):
-        assert math.exp(-energies[ids == token].mean()) == pytest.approx(probabilities[token].item(), rel=0.25)
+        assert math.exp(-energies[ids == token].mean().item()) == pytest.approx(probabilities[token].item(), rel=0.3)

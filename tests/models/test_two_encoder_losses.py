@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils.flop_counter import FlopCounterMode
 from transformers import ElectraForMaskedLM, ElectraForPreTraining
 
 from electra_hf.errors import UsageError
@@ -16,7 +17,8 @@ from electra_hf.models import (
     fused,
 )
 from electra_hf.training.objectives import OBJECTIVES
-from electra_hf.training.two_encoder_metrics import MaskedTokenDetectionMeter
+from electra_hf.training.throughput import training_flops
+from electra_hf.training.two_encoder_metrics import AllTokensMaskedLanguageModelingMeter, MaskedTokenDetectionMeter
 
 NAMES = ("electra_15", "replace_mlm", "all_tokens_mlm")
 
@@ -190,13 +192,31 @@ def test_metrics_of_electra_15_are_those_of_the_masked_positions(make, make_batc
     assert metrics["replaced_fraction"] == pytest.approx((output.labels.sum() / batch["attention_mask"].sum()).item())
 
 
+def test_metrics_of_copying(make, make_batch):
+    model, batch, meter = make("all_tokens_mlm").eval(), make_batch(rows=16), AllTokensMaskedLanguageModelingMeter("cpu")
+    with torch.no_grad():
+        model.copy_head.weight.mul_(20)
+    output = model(**batch)
+    meter.update(output, batch)
+    metrics = meter.compute()
+    real, replaced = batch["attention_mask"].bool(), output.replaced_ids != batch["original_ids"]
+    probability = output.copy_logits.sigmoid()
+    assert metrics["copy_probability"] == pytest.approx(probability[real].mean().item(), rel=1e-5)
+    assert metrics["replaced_copy_probability"] == pytest.approx(probability[replaced].mean().item(), rel=1e-5)
+    assert metrics["main_mlm_loss"] == pytest.approx(output.main_mlm_loss.item(), rel=1e-5)
+    assert metrics["all_tokens_accuracy"] == pytest.approx(output.token_correct[real].float().mean().item())
+    used = batch["masked_weights"] > 0
+    at_slots = output.token_correct.gather(1, batch["masked_positions"])[used]
+    assert metrics["main_mlm_accuracy"] == pytest.approx(at_slots.float().mean().item())
+
+
 @pytest.mark.parametrize("objective", ["all_tokens_mlm", "electric"])
 def test_compiles_to_one_graph_with_the_same_loss(make, make_batch, objective):
     model, batch = make(objective).eval(), make_batch()
     torch.manual_seed(1)
     expected = model(**batch)
     torch.manual_seed(1)
-    found = torch.compile(model, backend="aot_eager", fullgraph=True)(**batch)
+    found = torch.compile(model, backend="eager", fullgraph=True)(**batch)
     torch.testing.assert_close(found.generator_loss, expected.generator_loss)
     assert torch.isfinite(found.loss)
 
@@ -213,6 +233,19 @@ def test_compiles_to_one_graph_with_the_same_loss(make, make_batch, objective):
 def test_impossible_settings_are_refused(settings, message):
     with pytest.raises(UsageError, match=message):
         ReplacedMaskedLanguageModelingConfig(**settings)
+
+
+@pytest.mark.parametrize("objective", [*NAMES, "electric"])
+def test_flops_equal_torchs_count(make, make_batch, discriminator_config, objective):
+    # Eager attention, because torch counts the recomputation inside fused attention as well.
+    discriminator_config._attn_implementation = "eager"
+    model, batch = make(objective), make_batch(rows=3)
+    model.implementation = "fused"
+    with FlopCounterMode(display=False) as counter:
+        model(**batch).loss.backward()
+    rows, length = batch["input_ids"].shape
+    expected = rows * training_flops(model.config, length, batch["masked_positions"].shape[1])
+    assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)
 
 
 def test_electric_has_no_settings_that_would_make_its_noise_another():
