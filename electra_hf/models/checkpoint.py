@@ -169,6 +169,8 @@ def load_encoder(name: str, **kwargs: Any) -> Any:
 def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool:
     """Give a joint model the weights that lie in `objective.safetensors`, if there is such a file.
 
+    Of the file of another objective it takes what both have, such as a head that detects replaced tokens.
+
     Args:
         model: The joint model.
         name: Folder or Hub id.
@@ -183,14 +185,16 @@ def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool
     path = cached_file(name, EXTRA_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False, **hub)
     if path is None:
         return False
-    _load_extra(model, Path(path))
+    _load_extra(model, Path(path), load_objective(name, **hub).get("objective"))
     return True
 
 
-def _load_extra(model: "PretrainingModel", path: Path) -> None:
+def _load_extra(model: "PretrainingModel", path: Path, objective: str | None) -> None:
     names = set(extra_names(model))
     weights = _read_safetensors(lambda: load_file(path), path) if names or path.is_file() else {}
-    if weights.keys() != names:
+    if objective is not None and objective not in model.config_class.objectives:
+        weights = {name: weight for name, weight in weights.items() if name in names}
+    elif weights.keys() != names:
         raise CheckpointError(
             f"{path} does not fit the model: missing {sorted(names - weights.keys())[:5]}, unexpected "
             f"{sorted(weights.keys() - names)[:5]}"
@@ -324,7 +328,7 @@ def load_weights(model: "PretrainingModel", folder: str | os.PathLike) -> None:
                 f"{source} does not fit the model: missing {sorted(missing)[:5]}, "
                 f"unexpected {sorted(result.unexpected_keys)[:5]}"
             )
-    _load_extra(model, root / EXTRA_WEIGHTS_NAME)
+    _load_extra(model, root / EXTRA_WEIGHTS_NAME, model.config.objective)
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:

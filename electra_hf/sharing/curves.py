@@ -92,6 +92,7 @@ class Panel:
         title: Above it.
         metrics: {metric: label in the legend, "" for a panel with one line}.
         ceiling: `vocabulary` or `coin`: what a model that knows nothing would score; None draws no such line.
+        ceiling_unless: Metric of runs for which that line would mean nothing.
         share: Metric that is the share of positives, for the loss of a model that knows only this one.
         limits: Lowest and highest value, None where the data decide.
     """
@@ -99,6 +100,7 @@ class Panel:
     title: str
     metrics: dict[str, str]
     ceiling: str | None = None
+    ceiling_unless: str | None = None
     share: str | None = None
     limits: tuple[float | None, float | None] = (None, None)
 
@@ -108,7 +110,13 @@ PANELS = (
     Panel("Total loss", {"loss": ""}),
     Panel("Masked-token loss", {"mlm_loss": ""}, ceiling="vocabulary"),
     Panel("Generator: masked-token loss", {"generator_loss": ""}, ceiling="vocabulary"),
-    Panel("Main encoder: loss of the original tokens", {"main_mlm_loss": ""}, ceiling="vocabulary"),
+    # Where tokens can be copied, most of them are known from the start.
+    Panel(
+        "Main encoder: loss of the original tokens",
+        {"main_mlm_loss": ""},
+        ceiling="vocabulary",
+        ceiling_unless="copy_probability",
+    ),
     Panel("Discriminator: replaced-token loss", {"rtd_loss": ""}, ceiling="coin", share="replaced_fraction"),
     Panel("Discriminator: loss of noise or text", {"nce_loss": ""}),
     Panel("Pairs of segments: loss", {"nsp_loss": "next sentence", "sop_loss": "order"}, ceiling="coin"),
@@ -126,14 +134,14 @@ PANELS = (
     ),
     Panel(
         "Main encoder: restoring the text",
-        {
-            "main_mlm_accuracy": "accuracy at the masks",
-            "all_tokens_accuracy": "accuracy everywhere",
-            "replaced_copy_probability": "swapped tokens copied",
-        },
+        {"main_mlm_accuracy": "accuracy at the masks", "all_tokens_accuracy": "accuracy everywhere"},
         limits=(0, None),
     ),
-    Panel("Main encoder: copying its input", {"copy_probability": "probability"}, limits=(0, None)),
+    Panel(
+        "Main encoder: probability of copying",
+        {"copy_probability": "all tokens", "replaced_copy_probability": "swapped tokens"},
+        limits=(0, None),
+    ),
     Panel(
         "Pairs of segments: accuracy", {"nsp_accuracy": "next sentence", "sop_accuracy": "order"}, limits=_FRACTIONS
     ),
@@ -146,7 +154,7 @@ PANELS = (
         limits=(0, None),
     ),
 )
-_COLUMNS = 3
+_COLUMNS = (3, 4)
 
 
 def plot_training_curves(
@@ -166,8 +174,10 @@ def plot_training_curves(
     logged = {key.removeprefix("eval_") for row in log_history for key, value in row.items() if _is_finite(value)}
     # The total loss is always there, and says so if it is missing.
     panels = [panel for panel in PANELS if panel is PANELS[0] or logged & panel.metrics.keys()]
-    rows = math.ceil((len(panels) + 1) / _COLUMNS)
-    figure = Figure(figsize=(13.5, 3.6 * rows), layout="constrained")
+    count = len(panels) + 1
+    columns = min(_COLUMNS, key=lambda columns: -count % columns)  # with the fewest empty places
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)  # the figure's own canvas: no global state of pyplot, no display needed
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=INK)
@@ -175,9 +185,9 @@ def plot_training_curves(
         0.988, 1 - 0.18 / (3.6 * rows), "line: training text     ○ held-out text",
         ha="right", va="top", fontsize=10.5, color=GREY,
     )  # fmt: skip
-    places: list[Axes] = list(figure.subplots(rows, _COLUMNS).flat)
-    *places, last = places[: len(panels) + 1]
-    for unused in figure.axes[len(panels) + 1 :]:
+    places: list[Axes] = list(figure.subplots(rows, columns).flat)
+    *places, last = places[:count]
+    for unused in figure.axes[count:]:
         unused.remove()
     for axes, panel in zip(places, panels, strict=True):
         _draw_panel(axes, log_history, panel, vocab_size)
@@ -187,7 +197,7 @@ def plot_training_curves(
     for axes in figure.axes:
         if axes.has_data() and steps:
             axes.set_xlim(left=min(0, *steps) if max(steps) > 0 else -1, right=max(max(steps), 1) * 1.02)
-    for axes in [*places, last][-_COLUMNS:]:
+    for axes in [*places, last][-columns:]:
         if axes.has_data():
             axes.set_xlabel("step", color=INK)
 
@@ -210,7 +220,10 @@ def _draw_panel(axes: Axes, log_history: Sequence[dict[str, Any]], panel: Panel,
     _dress(axes)
     if sum(found) > 1:
         axes.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.4, labelcolor=INK)
-    if panel.ceiling == "vocabulary" and vocab_size is not None:
+    is_meaningless = panel.ceiling_unless and any(
+        key in row for row in log_history for key in (panel.ceiling_unless, f"eval_{panel.ceiling_unless}")
+    )
+    if panel.ceiling == "vocabulary" and vocab_size is not None and not is_meaningless:
         _reference(axes, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
     if panel.ceiling == "coin":
         _reference(axes, math.log(2), "ln 2: a coin toss")

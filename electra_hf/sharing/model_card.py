@@ -134,9 +134,10 @@ def _loading(name: str, has_generator: bool) -> str:
 
 def _limitations(facts: ModelCardFacts) -> str:
     rows = metric_rows(facts.get("results", {}))
+    detects = "replaced-token-detection" in facts.get("tags", [])
     measured = "The numbers above are about its own pre-training task" if rows else "No evaluation is recorded here"
     sentences = [f"{measured}; how well it does on another task is known only after fine-tuning on it."]
-    if "generator" in facts:
+    if detects and "generator" in facts:
         sentences.append(
             "The detection scores of two models can be compared only if their generators are the same: a better "
             "generator makes better fakes."
@@ -145,6 +146,6 @@ def _limitations(facts: ModelCardFacts) -> str:
         "The model knows the language, the topics and the biases of the text listed above and has not been checked "
         "for harmful ones."
     )
-    if "generator" in facts:
+    if detects:
         sentences.append("It writes no text, and its suspicion of a token is no judgement of grammar or of truth.")
     return "## Limitations\n\n" + " ".join(sentences)

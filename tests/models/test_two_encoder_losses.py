@@ -193,7 +193,11 @@ def test_metrics_of_electra_15_are_those_of_the_masked_positions(make, make_batc
 
 
 def test_metrics_of_copying(make, make_batch):
-    model, batch, meter = make("all_tokens_mlm").eval(), make_batch(rows=16), AllTokensMaskedLanguageModelingMeter("cpu")
+    model, batch, meter = (
+        make("all_tokens_mlm").eval(),
+        make_batch(rows=16),
+        AllTokensMaskedLanguageModelingMeter("cpu"),
+    )
     with torch.no_grad():
         model.copy_head.weight.mul_(20)
     output = model(**batch)

@@ -89,7 +89,7 @@ def test_few_rows_and_missing_keys_are_drawn_or_named(history: list, tmp_path: P
         (("mlm_loss", "mlm_accuracy"), ["Masked-token loss", "Predicting the masked tokens"]),
         (("nce_loss",), ["Discriminator: loss of noise or text"]),
         (("mlm_loss", "sop_loss"), ["Masked-token loss", "Pairs of segments: loss"]),
-        (("eval_copy_probability",), ["Main encoder: copying its input"]),
+        (("eval_copy_probability",), ["Main encoder: probability of copying"]),
     ],
 )
 def test_the_panels_are_those_of_what_was_logged(metrics, expected, tmp_path: Path, figures: list[Figure]):
