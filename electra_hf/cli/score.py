@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from electra_hf.errors import CorpusError, UsageError, explain_os_error
+from electra_hf.errors import CorpusError, explain_os_error
 
 _COLUMNS = ("log_likelihood", "per_token", "tokens", "text")
 
@@ -21,8 +21,9 @@ def add_commands(commands: Any) -> None:
         "a masked language model by hiding each token in turn, from an Electric model in one pass.",
     )
     score.add_argument("model", metavar="FOLDER_OR_HUB_ID", help="an Electric run, or a masked language model")
-    score.add_argument("texts", nargs="*", metavar="TEXT", help="sentences, each in quotes")
-    score.add_argument("--file", help="a file of sentences, one on each line; - reads the standard input")
+    sentences = score.add_mutually_exclusive_group(required=True)
+    sentences.add_argument("--text", nargs="+", action="extend", metavar="TEXT", help="sentences, each in quotes")
+    sentences.add_argument("--file", help="a file of sentences, one on each line; - reads the standard input")
     score.add_argument("--subfolder", default="", help="where the model is in the folder, such as generator")
     score.add_argument("--batch_size", type=int, default=32, help="rows of a pass (default: %(default)s)")
     score.add_argument("--json", action="store_true", help="one JSON object on each line instead of columns")
@@ -31,16 +32,14 @@ def add_commands(commands: Any) -> None:
 
 def show_scores(options: argparse.Namespace) -> None:
     """`electra-hf score`: one line for each sentence, in their order, as soon as it is known."""
-    if bool(options.texts) == (options.file is not None):
-        raise UsageError("give sentences to score, each in quotes, or a file of them with --file, and not both")
     from transformers.utils import logging
 
     from electra_hf.sharing.pseudo_likelihood import Line, load_scorer, score
 
     logging.disable_progress_bar()
     scorer = load_scorer(options.model, options.subfolder)
-    if options.texts:
-        lines = [Line(text, f"text {number}") for number, text in enumerate(options.texts, start=1)]
+    if options.text:
+        lines = [Line(text, f"text {number}") for number, text in enumerate(options.text, start=1)]
     else:
         lines = (Line(text, place) for text, place in _read(options.file))
     if not options.json:

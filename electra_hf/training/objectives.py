@@ -147,12 +147,13 @@ def _diagnose_copies(metrics: Mapping[str, float], progress: float, mask_fractio
     return findings
 
 
-def _diagnose_noise(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
-    if progress > 0.25 and metrics["nce_auc"] < 0.55:
+def _diagnose_energies(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    # The noise is the least that the energies can learn: they start from its likelihoods (`nce_auc` is then 0.5).
+    if progress > 0.25 and metrics["log_likelihood"] < -metrics["generator_loss"] - 1:
         return {
-            "noise not found": f"noise and text are told apart with AUC {metrics['nce_auc']:.2f} (0.5 is chance). A "
-            "run of a few thousand steps may be too short; in a longer one lower --generator_width, so that there is "
-            "something to find, or --learning_rate"
+            "energies worse than the noise": f"by its energy a token of the text has log-likelihood "
+            f"{metrics['log_likelihood']:.2f}, and the noise model gives it {-metrics['generator_loss']:.2f}. A run of "
+            "a few thousand steps may be too short; in a longer one lower --learning_rate or lengthen the warm-up"
         }
     return {}
 
@@ -242,7 +243,7 @@ _ALL = (
         mask_replace_prob=0.85,
         random_replace_prob=0.0,
         starts=_generator_start,
-        diagnose=_diagnose_noise,
+        diagnose=_diagnose_energies,
     ),
 )
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}

@@ -88,7 +88,7 @@ def test_the_command_writes_columns_or_json(masked_lm, tmp_path, capsys):
     header, *rows = capsys.readouterr().out.splitlines()
     assert header.split("\t") == ["log_likelihood", "per_token", "tokens", "text"]
     assert [row.split("\t")[2:] for row in rows] == [["3", TEXTS[0]], ["5", TEXTS[1]], ["3", TEXTS[2]], ["1", "w12"]]
-    run(["score", str(masked_lm), *TEXTS, "--json"])
+    run(["score", str(masked_lm), "--json", "--text", *TEXTS])
     objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     for row, value in zip(rows, objects, strict=True):
         assert float(row.split("\t")[0]) == pytest.approx(value["log_likelihood"], abs=1e-4)
@@ -109,10 +109,7 @@ def test_what_cannot_be_scored_is_named_by_its_line(masked_lm, tmp_path, capsys)
         run(["score", str(masked_lm), "--file", str(file)])
     with pytest.raises(CorpusError, match="No such file"):
         run(["score", str(masked_lm), "--file", str(tmp_path / "missing")])
-    for arguments in ([], ["w1", "--file", str(file)]):
-        with pytest.raises(UsageError, match="--file, and not both"):
-            run(["score", str(masked_lm), *arguments])
     with pytest.raises(UsageError, match="--batch_size 0"):
-        run(["score", str(masked_lm), "w1", "--batch_size", "0"])
+        run(["score", str(masked_lm), "--text", "w1", "--batch_size", "0"])
     with pytest.raises(CheckpointError, match="cannot load a model that scores"):
-        run(["score", str(tmp_path / "nothing"), "w1"])
+        run(["score", str(tmp_path / "nothing"), "--text", "w1"])
