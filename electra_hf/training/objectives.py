@@ -151,8 +151,8 @@ def _diagnose_energies(metrics: Mapping[str, float], progress: float, mask_fract
     # The noise is the least that the energies can learn: they start from its likelihoods (`nce_auc` is then 0.5).
     if progress > 0.25 and metrics["log_likelihood"] < -metrics["generator_loss"] - 1:
         return {
-            "energies worse than the noise": f"by its energy a token of the text has log-likelihood "
-            f"{metrics['log_likelihood']:.2f}, and the noise model gives it {-metrics['generator_loss']:.2f}. A run of "
+            "energies worse than the noise": f"by its energy a token of the text has the log-likelihood "
+            f"{metrics['log_likelihood']:.2f}, and the noise gives it {-metrics['generator_loss']:.2f}. A run of "
             "a few thousand steps may be too short; in a longer one lower --learning_rate or lengthen the warm-up"
         }
     return {}

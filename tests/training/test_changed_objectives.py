@@ -91,7 +91,7 @@ def test_weights_that_are_not_those_of_the_objective_are_refused(saved, tokenize
         ({"objective": "electric", "disallow_correct": True}, "--disallow_correct has no effect"),
         ({"objective": "rtd", "main_weight": 2.0}, "--main_weight has no effect"),
         ({"objective": "replace_mlm", "discriminator_weight": 2.0}, "--discriminator_weight has no effect"),
-        ({"objective": "electric", "model_type": "modernbert"}, "electric cannot be used with --model_type modernbert"),
+        ({"objective": "electric", "model_type": "modernbert"}, "electric cannot be used with --model_type modern"),
         ({"objective": "electric", "generator_name_or_path": "some/generator"}, "--generator_name_or_path cannot be"),
     ],
 )  # fmt: skip
