@@ -156,16 +156,6 @@ def load_masked_lm(name: str, **kwargs: Any) -> Any:
     )
 
 
-def load_encoder(name: str, **kwargs: Any) -> Any:
-    """An encoder without a head; otherwise as `load_discriminator`."""
-
-    def choose(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
-        backbone = backbone_of(config)
-        return backbone.encoder_class, backbone.encoder_options
-
-    return load_part(choose, name, **{"dtype": torch.float32, **kwargs})
-
-
 def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool:
     """Give a joint model the weights that lie in `objective.safetensors`, if there is such a file.
 

@@ -31,6 +31,7 @@ from transformers.utils.generic import ModelOutput
 
 from electra_hf.errors import UsageError
 from electra_hf.models import checkpoint, fused
+from electra_hf.models.backbones import backbone_of
 from electra_hf.models.configuration import EncoderPass
 from electra_hf.models.pretraining_model import real_tokens
 from electra_hf.models.two_encoders import TwoEncoderConfig, TwoEncoderModel, put_samples, token_likelihoods
@@ -144,10 +145,15 @@ class ElectricForPreTraining(TwoEncoderModel):
                 "--generator_name_or_path cannot be used with --objective electric, whose generator is loaded with "
                 "the whole model: give --model_name_or_path"
             )
-        towers = [
-            checkpoint.load_encoder(name, subfolder=folder, **kwargs) for folder in (FORWARD_FOLDER, BACKWARD_FOLDER)
-        ]
-        return TwoTowerClozeModel(*towers)
+
+        def choose(config: PreTrainedConfig) -> tuple[Any, dict[str, Any]]:
+            return backbone_of(config).encoder_class, backbone_of(config).encoder_options
+
+        kwargs = {"dtype": torch.float32, **kwargs}
+        folders = (FORWARD_FOLDER, BACKWARD_FOLDER)
+        return TwoTowerClozeModel(
+            *(checkpoint.load_part(choose, name, subfolder=folder, **kwargs) for folder in folders)
+        )
 
     @property
     def saved_parts(self) -> dict[str, str]:

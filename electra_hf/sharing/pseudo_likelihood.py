@@ -12,7 +12,7 @@ batch have one length, so that no score depends on padding.
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby, islice
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -175,7 +175,7 @@ def _pass(scorer: Scorer, ids: list[list[int]], places: list[list[int]]) -> list
         energies = _energies(model, tokens)
         return [-energies[row, where].sum().item() for row, where in enumerate(places)]
     where = torch.tensor(places, device=model.device)  # (b, 1)
-    masked = tokens.scatter(1, where, scorer.tokenizer.mask_token_id)
+    masked = tokens.scatter(1, where, cast(int, scorer.tokenizer.mask_token_id))
     logits = model(input_ids=masked).logits  # (b, l, v)
     at_place = logits.gather(1, where[..., None].expand(-1, -1, logits.size(-1))).squeeze(1).float()
     return at_place.log_softmax(-1).gather(1, tokens.gather(1, where)).squeeze(1).tolist()
