@@ -39,6 +39,7 @@ from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
 from electra_hf.training.model_setup import build_model, loaded_parts
 from electra_hf.training.objectives import objective_named
+from electra_hf.training.pair_checks import check_pairs
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -93,6 +94,7 @@ def main() -> None:
             "--do_eval and --eval_strategy need text to evaluate on: give --validation_split_percentage above 0, or "
             "--validation_file"
         )
+    check_pairs(model_args, data_args)
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:
@@ -179,6 +181,8 @@ def make_trainer(
             random_replace_prob=objective.random_replace_prob if random is None else random,
             seed=args.seed,
             always_attention_mask=data_args.streaming,
+            **data_args.masking_options,
+            pair_labels=objective.packing is not None,
         ),
         processing_class=tokenizer,
         callbacks=[

@@ -2,11 +2,12 @@
 
     python benchmarks/data_loading.py --rounds 7 --json results.json
 
-Ours is measured stage by stage: rows of memory-mapped blocks, the mask, both together in torch's loader, and with
-loader workers. The other side is what a user writes: transformers' DataCollatorForLanguageModeling over the same
-blocks as lists of ids, alone and in the same loader. Rounds are interleaved, so that a machine whose speed drifts
-favours nobody; figures are medians. The blocks are random words, in as many shards as a Wikipedia would have in a
-batch: nearly every row is of another shard. Needs no GPU; with one, loaders pin their batches as in training.
+Ours is measured stage by stage: rows of memory-mapped blocks, the mask in each scheme, rows and mask of single tokens
+together in torch's loader, and with loader workers. The other side is what a user writes: transformers'
+DataCollatorForLanguageModeling over the same blocks as lists of ids, alone and in the same loader. Rounds are
+interleaved, so that a machine whose speed drifts favours nobody; figures are medians. The blocks are random words, in
+as many shards as a Wikipedia would have in a batch: nearly every row is of another shard. Needs no GPU; with one,
+loaders pin their batches as in training.
 """
 
 import argparse
@@ -26,7 +27,7 @@ from transformers import BertTokenizer, DataCollatorForLanguageModeling
 
 from electra_hf.corpora.parts import Part
 from electra_hf.tokens.blocks import BlockDataset
-from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
+from electra_hf.tokens.masking import SCHEMES, DataCollatorForReplacedTokenDetection
 from electra_hf.tokens.preparation import prepare
 from electra_hf.tokens.shards import PackingSettings
 
@@ -99,12 +100,17 @@ def make_stages(options: argparse.Namespace, folder: Path) -> dict[str, Callable
             drop_last=True,
         )
 
+    schemes = {
+        f"ours: mask, {scheme}": DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=0, masking=scheme)
+        for scheme in SCHEMES[1:]
+    }
     count = options.batches
     chosen = np.random.default_rng(1).integers(0, len(blocks), options.batch_size).tolist()
     batch, examples = blocks.__getitems__(chosen), [lists[index] for index in chosen]
     stages: dict[str, Callable[[], float]] = {
         "ours: rows of the blocks": lambda: per_batch(lambda: blocks.__getitems__(chosen), count),
         "ours: mask": lambda: per_batch(lambda: ours(batch), count),
+        **{name: lambda mask=mask: per_batch(lambda: mask(batch), count) for name, mask in schemes.items()},
         "ours: loader": lambda: per_loaded_batch(loader(blocks, ours), count),
     }
     for workers in options.workers:

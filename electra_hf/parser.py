@@ -10,7 +10,7 @@ import difflib
 import json
 import shlex
 import sys
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -56,11 +56,15 @@ class ConfigArgumentParser(HfArgumentParser):
     def error(self, message: str) -> Any:
         raise UsageError(f"{message} (--help lists all options)")
 
-    def parse(self, argv: Sequence[str] | None = None) -> tuple[Any, ...]:
+    def parse(
+        self, argv: Sequence[str] | None = None, *, settings: Mapping[str, Any] | None = None, where: str = ""
+    ) -> tuple[Any, ...]:
         """Read the command line and the file it names.
 
         Args:
             argv: Arguments; default: those of the process.
+            settings: Options that were read already, in place of a file.
+            where: Where they come from, for error messages.
 
         Returns:
             One instance of each dataclass.
@@ -73,7 +77,9 @@ class ConfigArgumentParser(HfArgumentParser):
         defaults = self._option_defaults()
         config_file = _find_config(argv)
         if config_file is not None:
-            self._apply_config(Path(config_file))
+            self._apply_config(read_config(Path(config_file)), config_file)
+        if settings is not None:
+            self._apply_config(settings, where)
         namespace, unknown = self.parse_known_args(argv)
         if unknown:
             self._refuse_unknown(unknown)
@@ -116,14 +122,26 @@ class ConfigArgumentParser(HfArgumentParser):
         # Reversed, so that an option wins over its --no_ complement, which has the same destination.
         return {action.dest: action for action in reversed(self._actions) if action.dest not in ("help", "config")}
 
-    def _apply_config(self, path: Path) -> None:
-        settings = read_config(path)
+    def check_names(self, names: Iterable[Any], where: str | Path) -> None:
+        """Refuse what is no option.
+
+        Args:
+            names: Keys of a file.
+            where: The file, or a place in it, for the message.
+
+        Raises:
+            UsageError: With the option that is nearest to the unknown name.
+        """
+        options = self._options()
+        for name in names:
+            if name not in options:
+                # YAML has keys of any kind.
+                raise UsageError(f"{where}: unknown key '{name}'{_nearest(str(name), options)}")
+
+    def _apply_config(self, settings: Mapping[str, Any], where: str | Path) -> None:
+        self.check_names(settings, where)
         options = self._options()
         for key, value in settings.items():
-            if key not in options:
-                # YAML has keys of any kind.
-                key = str(key)
-                raise UsageError(f"{path}: unknown key '{key}'{_nearest(key, options)}")
             if value is None:
                 continue
             options[key].required = False
@@ -131,7 +149,7 @@ class ConfigArgumentParser(HfArgumentParser):
                 converted = self._convert(options[key], value)
             except (argparse.ArgumentTypeError, argparse.ArgumentError, ValueError, TypeError) as error:
                 found = "***" if _is_secret(key) else repr(value)
-                raise UsageError(f"{path}: {key}: cannot use {found}: {error}") from error
+                raise UsageError(f"{where}: {key}: cannot use {found}: {error}") from error
             self.set_defaults(**{key: converted})
 
     def _convert(self, action: argparse.Action, value: Any) -> Any:

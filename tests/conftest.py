@@ -6,11 +6,14 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from huggingface_hub import constants
 from torch.utils.data import Dataset
 from transformers import BertTokenizer, ElectraConfig
 
@@ -92,19 +95,38 @@ def make_batch():
 
 
 class RandomBlocks(Dataset):
-    """Full rows of 24 random tokens, in two segments."""
+    """Full rows of random tokens, in two segments where `first_length` is shorter."""
 
-    def __init__(self, rows: int):
-        self.ids = np.random.default_rng(0).integers(5, 64, (rows, 24)).astype(np.uint16)
-        self.ids[:, 0], self.ids[:, 11], self.ids[:, -1] = 2, 3, 3
+    def __init__(self, rows: int, length: int, first_length: int):
+        self.ids = np.random.default_rng(0).integers(5, 64, (rows, length)).astype(np.uint16)
+        self.ids[:, 0], self.ids[:, first_length - 1], self.ids[:, -1] = 2, 3, 3
+        self.first_length = first_length
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"input_ids": self.ids[index], "length": 24, "first_length": 12, "sample": index, "epoch": 0}
+        row, first = self.ids[index], self.first_length
+        return {"input_ids": row, "length": len(row), "first_length": first, "sample": index, "epoch": 0}
 
 
 @pytest.fixture
-def blocks() -> RandomBlocks:
-    return RandomBlocks(16)
+def make_blocks():
+    """A data set of random rows."""
+
+    def make(rows: int, length: int = 16, first_length: int | None = None) -> RandomBlocks:
+        return RandomBlocks(rows, length, first_length or length)
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def hf_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A Hugging Face cache of the tests' own; the library reads the variable when it is imported."""
+    home = tmp_path_factory.mktemp("hf_home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HOME", str(home))
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setattr(constants, "HF_HOME", str(home))
+        patch.setattr("datasets.config.HF_DATASETS_CACHE", home / "datasets")
+        yield home

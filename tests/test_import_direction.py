@@ -19,7 +19,8 @@ MAY_USE: dict[str, set[str]] = {
     "training": {"ranges", "parser", "corpora", "models", "tokens"},
     "finetuning": {"ranges", "parser", "corpora", "models", "tokens", "training"},
     "sharing": {"models"},
-    "cli": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning", "sharing"},
+    "study": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning"},
+    "cli": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning", "sharing", "study"},
 }
 
 
@@ -64,7 +65,19 @@ def test_the_package_itself_imports_nothing_of_its_rooms():
 
 
 def test_the_direction_has_no_circle():
-    order = ["errors", "ranges", "parser", "corpora", "models", "tokens", "training", "finetuning", "sharing", "cli"]
+    order = [
+        "errors",
+        "ranges",
+        "parser",
+        "corpora",
+        "models",
+        "tokens",
+        "training",
+        "finetuning",
+        "sharing",
+        "study",
+        "cli",
+    ]
     for room, used in MAY_USE.items():
         assert all(order.index(other) < order.index(room) for other in used)
 

@@ -31,7 +31,7 @@ def test_command_line_wins_over_yaml_over_defaults(parse):
     assert args.warmup_steps == 7
     assert data.max_seq_length == 32
     assert args.adam_epsilon == 1e-6
-    assert model.generator_width == 0.25
+    assert model.generator_width is None
 
 
 def test_yaml_values_of_every_kind(parse):

@@ -11,13 +11,14 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from electra_hf import __version__
-from electra_hf.cli import compare, runs, score
+from electra_hf.cli import checkpoint_import, compare, runs, score
 from electra_hf.errors import DEBUG_HELP, DEBUG_OPTION, run_script
 
-# These take the options of run_pretraining.py, --config among them, and parse them by themselves in their module here.
+# These have a parser of their own, in their module here; most take the options of run_pretraining.py.
 _COMMANDS_OF_OPTIONS = {
     "tokenizer": "train, import or inspect a tokenizer",
     "prepare": "turn a corpus into blocks to train on, or look at them",
+    "study": "pre-train in several ways at equal budgets, fine-tune, and compare",
 }
 
 
@@ -53,4 +54,5 @@ def build_parser() -> argparse.ArgumentParser:
     runs.add_commands(commands)
     compare.add_commands(commands)
     score.add_commands(commands)
+    checkpoint_import.add_commands(commands)
     return parser

@@ -19,7 +19,9 @@ def show_blocks(
     collator = DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=seed)
     console.print(_legend(), end="\n\n")
     for example in examples:
-        console.print(f"Block {example['sample']}, {example['length']} of {blocks.max_length} tokens", style="bold")
+        label = f", pair label {example['pair_label']}" if "pair_label" in example else ""
+        title = f"Block {example['sample']}, {example['length']} of {blocks.max_length} tokens{label}"
+        console.print(title, style="bold")
         console.print(render_block(block_tokens(example, tokenizer)), end="\n\n")
     example = examples[-1]
     console.print(f"Block {example['sample']}, masked", style="bold")

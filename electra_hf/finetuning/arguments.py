@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from electra_hf.errors import UsageError
+from electra_hf.models.tf_checkpoint.bundle import refuse_tensorflow_checkpoint
 from electra_hf.training.training_arguments import ElectraTrainingArguments
 
 LAYERWISE_MODES = ("paper", "reference")
@@ -45,6 +46,9 @@ class EncoderArguments:
     do_lower_case: bool | None = field(
         default=None, metadata={"help": "Lower-case the text: true or false; only for a bare vocab.txt."}
     )
+
+    def __post_init__(self) -> None:
+        refuse_tensorflow_checkpoint(self.model_name_or_path, "model_name_or_path")
 
 
 @dataclass

@@ -74,7 +74,7 @@ def compare_runs(folders: Sequence[Path], metric: str | None = None) -> dict[str
     rows = []
     for task in baseline:
         results = [runs[name][task] for name in names]
-        rows += [_row(task, key, names, results) for key in _chosen_keys(results, metric)]
+        rows += [compared_row(task, key, names, results) for key in _chosen_keys(results, metric)]
     if not rows:
         known = sorted({key for content in baseline.values() for key in known_metrics(content)})
         raise UsageError(f"--metric {metric}: not in all of the runs. {names[0]} has {', '.join(known)}")
@@ -163,7 +163,18 @@ def _chosen_keys(results: Sequence[Mapping[str, Any]], metric: str | None) -> li
     return sorted(chosen, key=shared.index) if not metric else chosen
 
 
-def _row(task: str, key: str, names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def compared_row(task: str, key: str, names: Sequence[str], results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One of the `rows` of `compare_runs`.
+
+    Args:
+        task: Its name.
+        key: Of the metric.
+        names: Of the models, the baseline first.
+        results: Of each model: `seeds`, and under the key the `values`.
+
+    Raises:
+        UsageError: If a value is None, since the training of that seed diverged.
+    """
     seeds = sorted(results[0]["seeds"])
     values = []
     for name, result in zip(names, results, strict=True):

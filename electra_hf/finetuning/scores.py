@@ -127,7 +127,7 @@ def aggregate(
         "notes": [*data.notes, *notes],
         "findings": {str(result.seed): result.findings for result in results if result.findings},
         "data": describe_data(data, _judged(data, results)),
-        "versions": _versions(),
+        "versions": versions(),
         "command": command,
         **({"settings": dict(settings)} if settings else {}),
     }
@@ -186,7 +186,7 @@ def _digest(split: Dataset) -> str:
     return digest.hexdigest()
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     packages = ("torch", "transformers", "datasets", "tokenizers", "numpy", "scikit-learn", "scipy")
     return {
         "electra_hf": __version__,

@@ -24,6 +24,7 @@ from transformers import (
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.finetuning.arguments import EncoderArguments
 from electra_hf.models.attention import check_attention_name
+from electra_hf.models.backbones import keep_padding_out
 from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
 from electra_hf.models.configuration import impossible_size
 from electra_hf.models.initialization import initialize_as_reference
@@ -88,6 +89,7 @@ def build_model(auto_class: AutoClass, model_args: EncoderArguments, config: Pre
         raise _cannot_load(model_args.model_name_or_path, error) from error
     if config.model_type in _REFERENCE_INITIALIZED:
         initialize_as_reference(model.base_model)
+    keep_padding_out(model)
     return model
 
 
@@ -141,6 +143,7 @@ def load_model(
             f"{name} does not hold the weights of a whole {config.model_type} encoder: {said}; the scores would be "
             "those of noise. Is config.json that of these weights?"
         )
+    keep_padding_out(model)
     return model, missing | set(mismatched)
 
 

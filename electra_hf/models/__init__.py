@@ -4,9 +4,9 @@ from electra_hf.models.configuration import (
     MaskedLanguageModelingConfig,
     PretrainingConfig,
     ReplacedTokenDetectionConfig,
-    derive_generator_config,
 )
 from electra_hf.models.electric import ElectricConfig, ElectricForPreTraining, ElectricOutput
+from electra_hf.models.generator_config import derive_generator_config
 from electra_hf.models.masked_language_modeling import EncoderForMaskedLanguageModeling, MaskedLanguageModelingOutput
 from electra_hf.models.masked_token_detection import ElectraForMaskedTokenDetection, MaskedTokenDetectionConfig
 from electra_hf.models.pretraining_model import PretrainingModel
@@ -21,6 +21,7 @@ from electra_hf.models.replaced_token_detection import (
     ElectraForReplacedTokenDetection,
     ReplacedTokenDetectionOutput,
 )
+from electra_hf.models.sentence_pairs import EncoderForSentencePairs, SentencePairConfig, SentencePairOutput
 from electra_hf.models.sequence_classification import (
     ConvBertForReferenceClassification,
     ElectraForReferenceClassification,
@@ -38,6 +39,7 @@ __all__ = [
     "EncoderForAllTokensMaskedLanguageModeling",
     "EncoderForMaskedLanguageModeling",
     "EncoderForReplacedMaskedLanguageModeling",
+    "EncoderForSentencePairs",
     "MaskedLanguageModelingConfig",
     "MaskedLanguageModelingOutput",
     "MaskedTokenDetectionConfig",
@@ -47,5 +49,7 @@ __all__ = [
     "ReplacedMaskedLanguageModelingOutput",
     "ReplacedTokenDetectionConfig",
     "ReplacedTokenDetectionOutput",
+    "SentencePairConfig",
+    "SentencePairOutput",
     "derive_generator_config",
 ]

@@ -11,6 +11,7 @@ Each half holds its own copy of the shared embeddings, so that both load alone.
 """
 
 import json
+import logging
 import os
 import pickle
 from collections.abc import Callable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 OBJECTIVE_NAME = "objective.json"
 EXTRA_WEIGHTS_NAME = "objective.safetensors"
 GENERATOR_FOLDER = "generator"
+logger = logging.getLogger(__name__)
 _HUB_KWARGS = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 _SOURCE_KWARGS = (*_HUB_KWARGS, "subfolder")
 # What transformers, safetensors and torch raise for files that are not there, damaged or of something else.
@@ -167,13 +169,27 @@ def load_extra_weights(model: "PretrainingModel", name: str, **hub: Any) -> bool
         hub: `revision`, `cache_dir` and `token` as in transformers.
 
     Returns:
-        Whether there is one.
+        Whether there is one. A model that needs one and was trained elsewhere, or with another objective, keeps the
+        weights that it was made with, and that is said.
 
     Raises:
-        CheckpointError: If it is damaged, or its weights are not those of the model.
+        CheckpointError: If it is damaged, its weights are not those of the model, or it is gone.
     """
     path = cached_file(name, EXTRA_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False, **hub)
     if path is None:
+        if names := extra_names(model):
+            if load_objective(name, model.config_class, **hub):
+                raise CheckpointError(
+                    f"{name} holds no {EXTRA_WEIGHTS_NAME}, which has the weights of {names[0]} and others: the "
+                    "folder is incomplete, copy it again"
+                )
+            logger.warning(
+                "%s has no weights for %s: they start afresh, and the first losses are those of a fresh head.",
+                name,
+                ", ".join(names),
+            )
+            if isinstance(model.main, EncoderWithDetectionHead):
+                model.backbone.initialize_head(model.main, model.config.initialization)
         return False
     _load_extra(model, Path(path), load_objective(name, **hub).get("objective"))
     return True
@@ -288,8 +304,16 @@ def load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], 
     problems = {kind: sorted(map(str, info[kind])) for kind in ("missing_keys", "mismatched_keys") if info.get(kind)}
     if problems:
         found = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:5])}" for kind, names in problems.items())
+        encoder, hint = f"{cls.base_model_prefix}.", ""
+        if cls is backbone_of(model.config).masked_lm_class and not any(
+            name.startswith(encoder) for names in problems.values() for name in names
+        ):
+            hint = (
+                ". It is an encoder without a head that predicts tokens: give the checkpoint of a masked language "
+                "model (for ELECTRA the generator's, often in generator/), or take --objective rtd"
+            )
         raise CheckpointError(
-            f"{part} does not hold a whole {cls.__name__} ({found}); training would start from noise"
+            f"{part} does not hold a whole {cls.__name__} ({found}); training would start from noise{hint}"
         )
     return model
 

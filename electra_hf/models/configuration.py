@@ -5,8 +5,6 @@ the generator's in `generator/`, and the settings below in `objective.json` (doc
 configuration at the root would make `AutoModel` return random weights.
 """
 
-import copy
-import logging
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,8 +16,6 @@ from transformers.activations import ACT2FN
 
 from electra_hf.errors import UsageError
 from electra_hf.models.backbones import BACKBONES, backbone_of
-
-logger = logging.getLogger(__name__)
 
 EMBEDDING_SHARING = ("all", "word", "none")
 SAMPLERS = ("gumbel", "multinomial")
@@ -296,53 +292,11 @@ def impossible_size(config: PreTrainedConfig) -> str | None:
     width, heads = getattr(config, "hidden_size", None), getattr(config, "num_attention_heads", None)
     if isinstance(width, int) and isinstance(heads, int) and width % heads and not hasattr(config, "head_dim"):
         return f"hidden_size {width} is not a multiple of its num_attention_heads {heads}; change one of them"
-    return None
+    family = BACKBONES.get(config.model_type)
+    return family.impossible_size(config) if family else None
 
 
 def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
     """Refuse a setting that is none of the choices."""
     if value not in choices:
         raise UsageError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
-
-
-def derive_generator_config(discriminator: Any, width: float, **overrides: Any) -> Any:
-    """The generator that belongs to a discriminator: the same depth, a fraction of its width.
-
-    Hidden size, attention heads and feed-forward size are scaled; layers, embedding size and dropout are kept
-    (google-research/electra, get_generator_config; paper appendix A: 1/4 for small and large, 1/3 for base).
-
-    Args:
-        discriminator: Configuration of the discriminator; it is not changed.
-        width: Fraction in (0, 1].
-        overrides: Fields of the configuration that are set after scaling.
-
-    Raises:
-        UsageError: If width is outside (0, 1] or leaves no hidden units.
-
-    >>> from transformers import ElectraConfig
-    >>> small = ElectraConfig(hidden_size=256, num_attention_heads=4, intermediate_size=1024)
-    >>> generator = derive_generator_config(small, 0.25)
-    >>> generator.hidden_size, generator.num_attention_heads, generator.intermediate_size, generator.num_hidden_layers
-    (64, 1, 256, 12)
-    """
-    if not 0 < width <= 1:
-        raise UsageError(f"generator_width is {width}; give a fraction in (0, 1], the paper uses 0.25 or 0.3333")
-    if width >= 0.5:
-        logger.warning(
-            "generator_width is %g: a generator of half the discriminator's width or more is too strong, and "
-            "pre-training suffers (paper section 3.2 finds 1/4 to 1/2 best; about 3 GLUE points were lost at 1).",
-            width,
-        )
-    generator = copy.deepcopy(discriminator)
-    generator.num_attention_heads = max(1, round(discriminator.num_attention_heads * width))
-    heads = generator.num_attention_heads
-    # A multiple of the heads, so that any fraction gives a valid encoder.
-    generator.hidden_size = max(1, round(discriminator.hidden_size * width / heads)) * heads
-    generator.intermediate_size = max(1, round(discriminator.intermediate_size * width))
-    for name, value in overrides.items():
-        if not hasattr(generator, name):
-            raise UsageError(f"generator_config_overrides: {type(generator).__name__} has no field {name!r}")
-        setattr(generator, name, value)
-    if getattr(generator, "layer_types", None):  # ModernBERT's, one for each layer
-        generator.layer_types = generator.layer_types[: generator.num_hidden_layers]
-    return generator

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import ElectraModel, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from electra_hf.errors import UsageError
@@ -78,6 +78,7 @@ class PretrainingModel(PreTrainedModel):
 
     def _finish(self) -> None:
         """Tie what `_declare_ties` says, and leave all weights as they are."""
+        self.backbone.adapt(self)
         # An attribute of the instance, since it depends on the configuration; post_init() applies it.
         self._tied_weights_keys = self._declare_ties()
         # The encoders hold their weights already: post_init() must tie them, not draw them once more.
@@ -127,9 +128,9 @@ class PretrainingModel(PreTrainedModel):
         """
         operations = self._encoder_operations(encoder)
         if operations is not None:
-            electra = cast(ElectraModel, encoder)
-            return fused.encode(electra, ids, attention_mask, token_type_ids, operations, fused.Seeds())
-        inputs = self.backbone.encoder_inputs(encoder, attention_mask, token_type_ids)
+            fusable = cast(fused.FusableModel, encoder)
+            return fused.encode(fusable, ids, attention_mask, token_type_ids, operations, fused.Seeds())
+        inputs = self.backbone.encoder_inputs(encoder, attention_mask, token_type_ids, ids)
         return encoder(ids, **inputs).last_hidden_state
 
     def _encoder_operations(self, encoder: PreTrainedModel) -> fused.Operations | None:

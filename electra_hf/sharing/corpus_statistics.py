@@ -37,6 +37,10 @@ def corpus_table(manifest: Mapping[str, Any], title: str) -> Table:
         ("full blocks", f"{_ratio(counts['full_blocks'], blocks):.1%}", "without padding"),
         ("padding", f"{1 - _ratio(counts['block_tokens'], blocks * length):.1%}", "of all positions"),
     ]
+    if "pairs" in manifest:
+        pairs = manifest["pairs"]
+        labelled = pairs["label_0"] + pairs["label_1"]
+        rows.append(("pairs", f"{labelled:,}", f"{_ratio(pairs['label_0'], labelled):.1%} in order (label 0)"))
     if counts["skipped_records"]:
         rows.insert(1, ("left out", f"{counts['skipped_records']:,}", "records that could not be read as text"))
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False, show_header=False)

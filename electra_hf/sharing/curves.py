@@ -91,7 +91,7 @@ class Panel:
     Attributes:
         title: Above it.
         metrics: {metric: label in the legend, "" for a panel with one line}.
-        ceiling: `vocabulary` or `coin`: what a model that knows nothing would score; None draws no such line.
+        ceiling: `vocabulary`, `coin` or `half`: what a model that knows nothing would score; None draws no such line.
         ceiling_unless: Metric of runs for which that line would mean nothing.
         share: Metric that is the share of positives, for the loss of a model that knows only this one.
         limits: Lowest and highest value, None where the data decide.
@@ -106,6 +106,7 @@ class Panel:
 
 
 _FRACTIONS = (-0.03, 1.03)
+_PAIRS = (("nsp", "Next sentence or random one"), ("sop", "Order of two segments"))
 PANELS = (
     Panel("Total loss", {"loss": ""}),
     Panel("Masked-token loss", {"mlm_loss": ""}, ceiling="vocabulary"),
@@ -119,7 +120,7 @@ PANELS = (
     ),
     Panel("Discriminator: replaced-token loss", {"rtd_loss": ""}, ceiling="coin", share="replaced_fraction"),
     Panel("Discriminator: loss of noise or text", {"nce_loss": ""}),
-    Panel("Pairs of segments: loss", {"nsp_loss": "next sentence", "sop_loss": "order"}, ceiling="coin"),
+    *(Panel(f"{name}: loss", {f"{kind}_loss": ""}, ceiling="coin") for kind, name in _PAIRS),
     Panel(
         "Discriminator: finding the swapped tokens",
         {"rtd_auc": "AUC", "rtd_precision": "precision", "rtd_recall": "recall"},
@@ -127,11 +128,7 @@ PANELS = (
     ),
     Panel("Discriminator: telling noise from text", {"nce_auc": "AUC"}, limits=_FRACTIONS),
     Panel("Log-likelihood of a token, by its energy", {"log_likelihood": ""}),
-    Panel(
-        "Predicting the masked tokens",
-        {"mlm_accuracy": "accuracy"},
-        limits=(0, None),
-    ),
+    Panel("Accuracy at the masks", {"mlm_accuracy": ""}, limits=(0, None)),
     Panel(
         "Main encoder: restoring the text",
         {"main_mlm_accuracy": "accuracy at the masks", "all_tokens_accuracy": "accuracy everywhere"},
@@ -142,9 +139,7 @@ PANELS = (
         {"copy_probability": "all tokens", "replaced_copy_probability": "swapped tokens"},
         limits=(0, None),
     ),
-    Panel(
-        "Pairs of segments: accuracy", {"nsp_accuracy": "next sentence", "sop_accuracy": "order"}, limits=_FRACTIONS
-    ),
+    *(Panel(f"{name}: accuracy", {f"{kind}_accuracy": ""}, ceiling="half") for kind, name in _PAIRS),
     Panel(
         "Generator: what it makes of the masks",
         {
@@ -227,6 +222,8 @@ def _draw_panel(axes: Axes, log_history: Sequence[dict[str, Any]], panel: Panel,
         _reference(axes, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
     if panel.ceiling == "coin":
         _reference(axes, math.log(2), "ln 2: a coin toss")
+    if panel.ceiling == "half":
+        _reference(axes, 0.5, "a coin toss")
     if panel.share is not None:
         _base_rate(axes, log_history, panel.share)
     low, high = panel.limits

@@ -1,9 +1,10 @@
 """Watch a pre-trained model at its own task: a generator swaps tokens of a text, the discriminator suspects some.
 
-This is the picture behind the numbers of an evaluation (Clark et al., 2020, figure 2), on any text. Everything is
+This is the picture behind the numbers of an evaluation (Clark et al., 2020, figure 2), on any text. An ELECTRA is
 loaded with the Auto classes of transformers and nothing from `electra_hf.models`, so it also shows that a run folder
-is an ordinary checkpoint that other people's code can use. A checkpoint without a `generator/` folder, such as a
-published discriminator, gets the texts as they are. How the result is printed is in `rendering`.
+is an ordinary checkpoint that other people's code can use; for other families, transformers has no class with the head
+that detects, and the joint model is loaded. A checkpoint without a `generator/` folder, such as a published
+discriminator, gets the texts as they are. How the result is printed is in `rendering`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any
 
 import torch
 from transformers import (
+    AutoConfig,
     AutoModelForMaskedLM,
     AutoModelForPreTraining,
     AutoTokenizer,
@@ -22,6 +24,8 @@ from transformers import (
 )
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError
+from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
 from electra_hf.models.checkpoint import LOADING_ERRORS, load_objective
 
 GENERATOR_FOLDER = "generator"
@@ -55,7 +59,7 @@ class Detector:
     """A discriminator with its tokenizer, and its generator where the checkpoint has one."""
 
     tokenizer: PreTrainedTokenizerBase
-    discriminator: ElectraForPreTraining
+    discriminator: ElectraForPreTraining | EncoderWithDetectionHead
     generator: PreTrainedModel | None
     temperature: float = 1.0  # of the generator's samples in pre-training
 
@@ -75,6 +79,10 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
         raise CheckpointError(f"{name}: no such folder. Give the output folder of a run, or a model id of the Hub")
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+        model_type = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
+        if model_type != "electra" and (objective := load_objective(name)).get("objective") == "rtd":
+            joint = ElectraForReplacedTokenDetection.from_pretrained(name).eval()
+            return Detector(tokenizer, joint.discriminator, joint.generator, objective["temperature"])
         discriminator, loading = AutoModelForPreTraining.from_pretrained(
             name, output_loading_info=True, trust_remote_code=False
         )
@@ -86,7 +94,7 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
     if not isinstance(discriminator, ElectraForPreTraining):
         raise CheckpointError(
             f"{name}: holds a {type(discriminator).__name__}, which does not detect replaced tokens. "
-            "Give the checkpoint of an ELECTRA pre-training"
+            "Give the checkpoint of a pre-training with --objective rtd"
         )
     # transformers fills in random weights and only reports it; such a detector would answer at random.
     if loading["missing_keys"]:
@@ -238,7 +246,7 @@ def detect(
         mask_probability=mask_probability,
         temperature=detector.temperature,
         seed=seed,
-        max_length=min(config.max_position_embeddings, tokenizer.model_max_length),
+        max_length=min(backbone_of(config).usable_positions(config), tokenizer.model_max_length),
     )
     results = []
     for text in corruptions:

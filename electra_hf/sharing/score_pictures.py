@@ -42,11 +42,11 @@ def plot_scores(results: Sequence[Mapping[str, Any]], path: str | Path, *, title
         interval = (row.low, row.high) if row.low is not None else row.examples or (None, None)
         # The interval of two seeds may be endless, that of one seed over its examples never is.
         whole = [row.ensemble, *(row.examples or ())]
-        limits = _limits(
+        limits = set_limits(
             panel, [*row.values, *(value for value in whole if value is not None)], [interval], row.decimals
         )
-        _seeds(panel, row.values, 0.0, BLUE)
-        _median_and_interval(panel, row.median if len(row.values) > 1 else None, *interval, 0.0, BLUE, limits)
+        draw_seeds(panel, row.values, 0.0, BLUE)
+        draw_median_and_interval(panel, row.median if len(row.values) > 1 else None, *interval, 0.0, BLUE, limits)
         if row.ensemble is not None:
             panel.plot(row.ensemble, 0.0, marker="D", markersize=7, color="white", markeredgecolor=INK, zorder=5)
         panel.set_ylim(-1, 1)
@@ -54,7 +54,7 @@ def plot_scores(results: Sequence[Mapping[str, Any]], path: str | Path, *, title
         seeds = f"mean {row.spread}, {len(row.values)} seeds" if len(row.values) > 1 else "one seed"
         _numbers(panel, [row.number(row.median if row.median is not None else row.values[0]), seeds])
         before = row.task
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _key(rows: Sequence[ScoreRow]) -> str:
@@ -97,14 +97,14 @@ def plot_comparison(comparison: Mapping[str, Any], path: str | Path, *, title: s
         scale, decimals = scale_of(row["metric"], [value for model in row["models"] for value in model["values"]])
         values = [[value * scale for value in model["values"]] for model in row["models"]]
         intervals = [_scaled(model, scale) for model in row["models"]]
-        limits = _limits(panel, [value for some in values for value in some], intervals, decimals)
+        limits = set_limits(panel, [value for some in values for value in some], intervals, decimals)
         heights = [float(count - 1 - number) for number in range(count)]
         for pair in zip(*values, strict=True):
             panel.plot(pair, heights, color=GREY, linewidth=0.7, alpha=0.55, zorder=1)
         for number, height in enumerate(heights):
-            _seeds(panel, values[number], height, colours[number], jitter=0.0)
+            draw_seeds(panel, values[number], height, colours[number], jitter=0.0)
             median = row["models"][number]["median"] * scale
-            _median_and_interval(panel, median, *intervals[number], height, colours[number], limits, below=0.26)
+            draw_median_and_interval(panel, median, *intervals[number], height, colours[number], limits, below=0.26)
             text = f"{letters[number]}  {median:.{decimals}f}"
             compared = row["comparisons"][number]
             if compared is not None:
@@ -123,7 +123,7 @@ def plot_comparison(comparison: Mapping[str, Any], path: str | Path, *, title: s
         panel.set_ylim(-0.6, count - 0.5)
         _names(panel, "" if row["task"] == before else row["task"], describe_metric(row["metric"]))
         before = row["task"]
-    return _save(figure, path)
+    return save_figure(figure, path)
 
 
 def _scaled(statistics: Mapping[str, Any], scale: float) -> tuple[float | None, float | None]:
@@ -140,10 +140,10 @@ def _figure(
     figure = Figure(figsize=(_WIDTH, total), facecolor="white", dpi=130)
     FigureCanvasAgg(figure)
     line = 0.3
-    _text(figure, 0.2, total - line, title, _WIDTH - 0.4, fontsize=14, fontweight="bold")
-    _text(figure, 0.2, total - line - 0.27, key, _WIDTH - 0.4, fontsize=9.5, alpha=0.7)
+    draw_text(figure, 0.2, total - line, title, _WIDTH - 0.4, fontsize=14, fontweight="bold")
+    draw_text(figure, 0.2, total - line - 0.27, key, _WIDTH - 0.4, fontsize=9.5, alpha=0.7)
     for number, (name, colour) in enumerate(legend):
-        _text(
+        draw_text(
             figure,
             0.2,
             total - line - 0.55 - 0.24 * number,
@@ -157,19 +157,24 @@ def _figure(
     for height in heights:
         edge -= height
         box = (_LEFT / _WIDTH, edge / total, (_WIDTH - _LEFT - _RIGHT) / _WIDTH, height / total)
-        panel = figure.add_axes(box)
-        panel.spines[["top", "left", "right"]].set_visible(False)
-        panel.spines["bottom"].set_color(GREY)
-        panel.set_yticks([])
-        panel.tick_params(axis="x", length=3, color=GREY, labelcolor=INK, labelsize=9)
-        panel.grid(axis="x", color=GRID, linewidth=0.8)
-        panel.set_axisbelow(True)
-        panels.append(panel)
+        panels.append(add_panel(figure, box))
         edge -= gap
     return figure, panels
 
 
-def _text(
+def add_panel(figure: Figure, box: tuple[float, float, float, float]) -> Axes:
+    """An empty panel of scores, larger ones to the right; `box` is as for `Figure.add_axes`."""
+    panel = figure.add_axes(box)
+    panel.spines[["top", "left", "right"]].set_visible(False)
+    panel.spines["bottom"].set_color(GREY)
+    panel.set_yticks([])
+    panel.tick_params(axis="x", length=3, color=GREY, labelcolor=INK, labelsize=9)
+    panel.grid(axis="x", color=GRID, linewidth=0.8)
+    panel.set_axisbelow(True)
+    return panel
+
+
+def draw_text(
     figure: Figure, left: float, height: float, text: str, widest: float, *, color: str = INK, **style: Any
 ) -> None:
     """A text at a place in inches, shortened in its middle until it is at most `widest` inches wide."""
@@ -195,7 +200,7 @@ def shorten(text: str, longest: int) -> str:
     return f"{text[:head]}…{text[len(text) - (longest - head - 1) :]}"
 
 
-def _limits(
+def set_limits(
     panel: Axes, values: Sequence[float], intervals: Sequence[tuple[float | None, float | None]], decimals: int
 ) -> tuple[float, float]:
     """Set the scale: all values are on it, and an interval as far as it does not squeeze them."""
@@ -211,7 +216,7 @@ def _limits(
     return middle - half, middle + half
 
 
-def _seeds(panel: Axes, values: Sequence[float], height: float, colour: str, *, jitter: float = 0.3) -> None:
+def draw_seeds(panel: Axes, values: Sequence[float], height: float, colour: str, *, jitter: float = 0.3) -> None:
     """Points; those that would lie on each other are moved up and down in turn, the same way each time."""
     order = sorted(range(len(values)), key=lambda place: values[place])
     steps = (0.0, 1.0, -1.0)
@@ -221,7 +226,7 @@ def _seeds(panel: Axes, values: Sequence[float], height: float, colour: str, *, 
     panel.scatter(values, heights, s=34, color=colour, alpha=0.65, edgecolors="white", linewidths=0.8, zorder=3)
 
 
-def _median_and_interval(
+def draw_median_and_interval(
     panel: Axes,
     median: float | None,
     low: float | None,
@@ -259,8 +264,8 @@ def _names(panel: Axes, task: str, metric: str) -> None:
     top = panel.get_position().y1 * figure.get_size_inches()[1]
     widest = _LEFT - 0.35
     if task:
-        _text(figure, 0.2, top - 0.16, task, widest, fontsize=11, fontweight="bold")
-    _text(figure, 0.2, top - (0.44 if task else 0.3), metric, widest, fontsize=9.5)
+        draw_text(figure, 0.2, top - 0.16, task, widest, fontsize=11, fontweight="bold")
+    draw_text(figure, 0.2, top - (0.44 if task else 0.3), metric, widest, fontsize=9.5)
 
 
 def _numbers(panel: Axes, lines: Sequence[str]) -> None:
@@ -270,7 +275,7 @@ def _numbers(panel: Axes, lines: Sequence[str]) -> None:
         )
 
 
-def _save(figure: Figure, path: str | Path) -> Path:
+def save_figure(figure: Figure, path: str | Path) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with missing_glyphs_are_known():

@@ -226,7 +226,7 @@ def results_markdown(results: Sequence[Mapping[str, Any]], average: Mapping[str,
     lines = [
         f"Model: {', '.join(f'`{model}`' for model in models)}",
         "",
-        *(_markdown_table(_COLUMNS, [_cells(row) for row in rows]) if rows else ["Nothing was judged."]),
+        *(markdown_table(_COLUMNS, [_cells(row) for row in rows]) if rows else ["Nothing was judged."]),
     ]
     if rows:
         lines += ["", f"{_caption(rows)[:1].upper()}{_caption(rows)[1:]}."]
@@ -243,7 +243,8 @@ def results_markdown(results: Sequence[Mapping[str, Any]], average: Mapping[str,
     return "\n".join(lines) + "\n"
 
 
-def _markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """The lines of a table; columns of words are on the left, those of numbers on the right."""
     rule = ["---" if name in ("task", "metric", "model") else "---:" for name in columns]
     cells = [[cell.replace("|", r"\|") for cell in row] for row in rows]
     return [f"| {' | '.join(row)} |" for row in [list(columns), rule, *cells]]
@@ -318,7 +319,7 @@ def comparison_table(comparison: Mapping[str, Any]) -> Table:
 def comparison_markdown(comparison: Mapping[str, Any]) -> str:
     """The same as Markdown, with the models and what the number of seeds can show."""
     lines = [
-        *_markdown_table(_COMPARED, _compared_cells(comparison)),
+        *markdown_table(_COMPARED, _compared_cells(comparison)),
         "",
         f"Differences are from {comparison['models'][0]['name']}, paired by seed.",
         "",

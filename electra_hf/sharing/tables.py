@@ -23,6 +23,8 @@ class Metric(NamedTuple):
 METRICS = (
     Metric("generator_loss", "generator loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
     Metric("generator_accuracy", "generator accuracy", ".1%", "masked tokens for which its first guess is right"),
+    Metric("mlm_loss", "masked-token loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
+    Metric("mlm_accuracy", "masked-token accuracy", ".1%", "masked tokens for which the first guess is right"),
     Metric("unigram_accuracy", "  always the commonest", ".1%", "the same for a guesser that ignores the context"),
     Metric(
         "replaced_fraction", "replaced fraction", ".1%", "tokens that the generator swapped: what there is to find"
@@ -41,6 +43,10 @@ METRICS = (
     Metric("nce_loss", "noise loss", ".3f", "cross-entropy of noise or text, in nats; lower is better"),
     Metric("nce_auc", "noise AUC", ".3f", "pairs of a drawn and a kept token ranked rightly; chance: 0.5"),
     Metric("log_likelihood", "log-likelihood", ".3f", "of a token, from its energy, in nats; higher is better"),
+    Metric("nsp_loss", "next-sentence loss", ".3f", "cross-entropy of next or random, in nats; a coin toss: 0.693"),
+    Metric("nsp_accuracy", "next-sentence accuracy", ".1%", "pairs judged rightly; a coin toss: 50 %"),
+    Metric("sop_loss", "sentence-order loss", ".3f", "cross-entropy of in order or not, in nats; a coin toss: 0.693"),
+    Metric("sop_accuracy", "sentence-order accuracy", ".1%", "pairs judged rightly; a coin toss: 50 %"),
     Metric("tokens_per_second", "tokens per second", ",.0f", "speed of the evaluation on this machine"),
 )
 

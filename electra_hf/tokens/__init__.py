@@ -7,6 +7,7 @@ Names are imported from their modules: a preparation worker then starts without 
 Public names:
     tokenizers: train_tokenizer, load_tokenizer, inspect_tokenizer, check_tokenizer, tokenizer_fingerprint
     packing: PackedBlocks, SpecialIds, pack_full, pack_electra
+    sentence_pairs: pack_pairs
     shards: PackingSettings
     preparation: prepare, default_prepared_folder
     executors: prepare_with_executor

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from electra_hf.tokens.sentence_pairs import PAIR_PACKINGS
 from electra_hf.tokens.shards import PackingSettings
 
 
@@ -18,23 +19,36 @@ class BlockArguments:
         default="full",
         metadata={
             "help": "full: blocks filled across sentences and documents. electra: one or two segments of one "
-            "document, as the reference.",
-            "choices": ["full", "electra"],
+            "document, as the reference. nsp: two segments, the second one of another document half of the time, as "
+            "BERT. sop: two segments, exchanged half of the time, as ALBERT.",
+            "choices": ["full", "electra", "nsp", "sop"],
         },
     )
     overflow: str = field(
         default="carry",
         metadata={
-            "help": "With --packing electra, text that does not fit is carried on (carry) or lost, as in the "
-            "reference (drop).",
+            "help": "With --packing electra, nsp or sop, text that does not fit is carried on (carry) or lost, as in "
+            "the references (drop).",
             "choices": ["carry", "drop"],
+        },
+    )
+    truncation: str = field(
+        default="longest_first",
+        metadata={
+            "help": "With --packing nsp or sop, what is cut of a pair that is too long: its longer segment "
+            "(longest_first, as BERT) or its second one (second_first).",
+            "choices": ["longest_first", "second_first"],
         },
     )
     single_segment_probability: float = field(
         default=0.1, metadata={"help": "With --packing electra, blocks that hold one segment only."}
     )
-    short_probability: float = field(
-        default=0.05, metadata={"help": "With --packing electra, blocks that aim at a shorter random length."}
+    short_probability: float | None = field(
+        default=None,
+        metadata={
+            "help": "With --packing electra, blocks that aim at a shorter random length (0.05); with nsp and sop, "
+            "documents whose blocks do (0.1, as BERT)."
+        },
     )
 
     def packing_settings(self, seed: int) -> PackingSettings:
@@ -43,11 +57,14 @@ class BlockArguments:
         Raises:
             UsageError: A value is out of range.
         """
+        pairs = self.packing in PAIR_PACKINGS
+        short = (0.1 if pairs else 0.05) if self.short_probability is None else self.short_probability
         return PackingSettings(
             packing=cast(Any, self.packing),
             max_seq_length=self.max_seq_length,
             single_segment_probability=self.single_segment_probability,
-            short_probability=self.short_probability,
+            short_probability=short,
             overflow=cast(Any, self.overflow),
             seed=seed,
+            truncation=cast(Any, self.truncation),
         )

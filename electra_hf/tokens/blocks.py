@@ -47,6 +47,7 @@ class BlockBatch(Sequence[Example]):
         first_lengths: (batch,) int64, tokens of its first segment.
         samples: (batch,) int64, with `epoch` the key of its mask.
         epoch: the same for all rows.
+        pair_labels: (batch,) int64 where the packing makes pairs, -100 for a row without a label; else None.
     """
 
     input_ids: np.ndarray
@@ -54,25 +55,30 @@ class BlockBatch(Sequence[Example]):
     first_lengths: np.ndarray
     samples: np.ndarray
     epoch: int
+    pair_labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, index: int) -> Example:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return {
+        example = {
             "input_ids": self.input_ids[index],
             "length": int(self.lengths[index]),
             "first_length": int(self.first_lengths[index]),
             "sample": int(self.samples[index]),
             "epoch": self.epoch,
         }
+        if self.pair_labels is not None:
+            example["pair_label"] = int(self.pair_labels[index])
+        return example
 
 
 class BlockDataset(Dataset[Example]):
     """All blocks of a prepared folder, in the order of the text.
 
     An example is `{"input_ids": (length,) unsigned array, "length": int, "first_length": int, "sample": int,
-    "epoch": int}`: real tokens of the row, tokens of its first segment, and the key of its mask.
+    "epoch": int}`: real tokens of the row, tokens of its first segment, and the key of its mask. Where the packing
+    makes pairs there is `"pair_label": int` too.
 
     Attributes:
         folder: where the blocks are; for a remote folder, where its copy is.
@@ -95,6 +101,7 @@ class BlockDataset(Dataset[Example]):
             self.folder = local_copy(self.folder, self.manifest)
         self.max_length = int(self.manifest["settings"]["packing"]["max_seq_length"])
         self.vocab_size = int(self.manifest["settings"]["vocab_size"])
+        self._kinds = shards.array_kinds(self.manifest["settings"]["packing"])
         for shard in self.manifest["shards"]:
             _check_files(self.folder, shard["files"], verify)
         # Where each shard begins, and where the last one ends.
@@ -125,13 +132,16 @@ class BlockDataset(Dataset[Example]):
         rows = blocks - self._bounds[shard_numbers]
         # Row by row: in a shuffled batch hardly two rows are of one shard.
         found = [(self._shard(shard), row) for shard, row in zip(shard_numbers.tolist(), rows.tolist(), strict=True)]
-        ids, lengths, first_lengths = ([arrays[kind][row] for arrays, row in found] for kind in range(3))
+        ids, lengths, first_lengths, *labels = (
+            [arrays[kind][row] for arrays, row in found] for kind in range(len(self._kinds))
+        )
         return BlockBatch(
             input_ids=np.concatenate(ids).reshape(len(ids), self.max_length),
             lengths=np.array(lengths, dtype=np.int64),
             first_lengths=np.array(first_lengths, dtype=np.int64),
             samples=blocks,
             epoch=self._epoch.get(),
+            pair_labels=np.array(labels[0], dtype=np.int64) if labels else None,
         )
 
     def set_epoch(self, epoch: int) -> None:
@@ -161,7 +171,7 @@ class BlockDataset(Dataset[Example]):
         total = self._length if max_blocks is None else min(max_blocks, self._length)
         chosen = np.arange(total, dtype=np.int64) * self._bounds[-1] // max(total, 1)
         for shard, (start, stop) in enumerate(pairwise(self._bounds.tolist())):
-            ids, lengths, _ = self._shard(shard)
+            ids, lengths, *_ = self._shard(shard)
             rows = chosen[(chosen >= start) & (chosen < stop)] - start
             for part in np.array_split(rows, max(1, len(rows) // 10_000)):
                 real = np.arange(self.max_length) < lengths[part, None]  # (part, length)
@@ -169,11 +179,11 @@ class BlockDataset(Dataset[Example]):
         return counts
 
     def _shard(self, shard: int) -> list[np.ndarray]:
-        """The memory-mapped ids, lengths and first lengths of a shard."""
+        """The memory-mapped ids, lengths and first lengths of a shard, and the labels of its pairs if any."""
         if shard not in self._arrays:
             arrays = []
             entry = self.manifest["shards"][shard]
-            for kind in shards.ARRAYS:
+            for kind in self._kinds:
                 name = shards.array_name(kind, entry["name"])
                 path = self.folder / name
                 try:
@@ -233,10 +243,11 @@ def check_manifest(manifest: dict[str, Any], path: Path) -> None:
             )
         numbers = [settings["packing"]["max_seq_length"], settings["vocab_size"]]
         names = [settings["tokenizer"]]
+        kinds = shards.array_kinds(settings["packing"])
         for shard in manifest["shards"]:
             numbers.append(shard["blocks"])
             names.append(shard["name"])
-            lacking = {shards.array_name(kind, shard["name"]) for kind in shards.ARRAYS} - shard["files"].keys()
+            lacking = {shards.array_name(kind, shard["name"]) for kind in kinds} - shard["files"].keys()
             if lacking:
                 raise ValueError(f"{min(lacking)} is not listed")
             for name, file in shard["files"].items():

@@ -12,7 +12,7 @@ from electra_hf.tokens.remote import file_names, make_folder
 from electra_hf.tokens.shards import OVERWRITE
 
 _OURS = re.compile(
-    r"(blocks|lengths|first_lengths)-\d{5,}-\d{5,}\.npy|shard-\d{5,}-\d{5,}\.json|part-\d{5,}\.json"
+    r"(blocks|lengths|first_lengths|pair_labels)-\d{5,}-\d{5,}\.npy|shard-\d{5,}-\d{5,}\.json|part-\d{5,}\.json"
     r"|settings\.json|manifest\.json|\..*\.tmp"
 )
 _HOLDS_WORK = re.compile(r"manifest\.json|part-|shard-")

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from electra_hf.tokens.masking import mix
+from electra_hf.tokens.hashing import mix
 
 # Four rounds would do for large halves. With 12, all orders of 3, 4 and 5 elements are equally likely (chi-square over
 # 20,000 seeds); with 8, those of 5 are not.

@@ -47,14 +47,21 @@ class PackedBlocks:
         lengths: (blocks,) uint16, real tokens of each row, special tokens included.
         first_lengths: (blocks,) uint16, tokens of the first segment with its [CLS] and [SEP]; equal to `lengths` where
             the row has a single segment.
+        pair_labels: (blocks,) int8 where `sentence_pairs` packed them, else None.
     """
 
     ids: np.ndarray
     lengths: np.ndarray
     first_lengths: np.ndarray
+    pair_labels: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    def columns(self) -> list[np.ndarray]:
+        """The arrays that there are, in the order of their names above."""
+        columns = (self.ids, self.lengths, self.first_lengths, self.pair_labels)
+        return [column for column in columns if column is not None]
 
 
 def id_dtype(vocab_size: int) -> type[np.uint16] | type[np.uint32]:
@@ -84,7 +91,7 @@ def pack_full(
     Raises:
         ValueError: `max_length` is out of range.
     """
-    _check_length(max_length)
+    check_length(max_length)
     capacity = max_length - 2
     stream = array("I")
     for document in documents:
@@ -148,7 +155,7 @@ def pack_electra(
     Raises:
         ValueError: `max_length` is out of range.
     """
-    _check_length(max_length)
+    check_length(max_length)
     text = array("I")
     examples: list[tuple[list[Span], list[Span]]] = []
     target = (
@@ -181,10 +188,11 @@ def pack_electra(
             target = max_length
             if rng.random() < short_probability:
                 target = MIN_BLOCK_LENGTH + int(rng.random() * (max_length - MIN_BLOCK_LENGTH + 1))
-    return _write(np.frombuffer(text, dtype=np.uintc), examples, max_length, special_ids, vocab_size)
+    return write_rows(np.frombuffer(text, dtype=np.uintc), examples, max_length, special_ids, vocab_size)
 
 
-def _check_length(max_length: int) -> None:
+def check_length(max_length: int) -> None:
+    """Raise ValueError for a length that no block can have."""
     if not MIN_BLOCK_LENGTH <= max_length <= MAX_BLOCK_LENGTH:
         raise ValueError(
             f"a block of {max_length} tokens cannot be packed: choose {MIN_BLOCK_LENGTH} to {MAX_BLOCK_LENGTH}"
@@ -235,13 +243,14 @@ def _segment(row: np.ndarray, at: int, text: np.ndarray, spans: list[Span], sep:
     return at + 1
 
 
-def _write(
+def write_rows(
     text: np.ndarray,
     examples: list[tuple[list[Span], list[Span]]],
     max_length: int,
     special_ids: SpecialIds,
     vocab_size: int,
 ) -> PackedBlocks:
+    """Rows of [CLS] first [SEP] second [SEP]; segments are spans of the text, and an empty second one is left out."""
     rows = np.full((len(examples), max_length), special_ids.pad, dtype=id_dtype(vocab_size))
     lengths = np.zeros(len(examples), dtype=np.uint16)
     first_lengths = np.zeros(len(examples), dtype=np.uint16)

@@ -12,7 +12,8 @@ tasks of a cluster are many (`electra_hf.tokens.executors`).
 
 import json
 import logging
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
@@ -210,7 +211,7 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
     try:
         fingerprint = storage.fingerprint(asked)
         total = ShardCounts()
-        listed, statistics, skipped = [], [], []
+        listed, statistics, skipped, pairs = [], [], [], Counter()
         for index, part in enumerate(parts):
             for chunk in _chunks_of_finished_part(folder, index, part, fingerprint):
                 sidecar = storage.read_json(folder / shards.sidecar_name(chunk))
@@ -221,6 +222,7 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
                 total += ShardCounts(**sidecar["counts"])
                 statistics.append(sidecar["statistics"])
                 skipped += sidecar["skipped"]
+                pairs.update(sidecar.get("pairs", {}))
                 listed.append(
                     {"name": chunk, "blocks": sidecar["counts"]["blocks"]} | _pick(sidecar, "source", "files")
                 )
@@ -232,6 +234,8 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
                 f"{total.characters} characters and {total.tokens} tokens: check that it holds text, and the options "
                 "that select it"
             )
+        if pairs:
+            _check_pairs(name, folder, pairs)
         manifest = {
             "format": shards.FORMAT,
             "fingerprint": fingerprint,
@@ -240,10 +244,30 @@ def finish(name: str, parts: Sequence[Part], folder: Path, asked: dict[str, Any]
             "statistics": merge_statistics(statistics),
             "shards": listed,
         }
+        if pairs:
+            manifest["pairs"] = dict(pairs)
         remove_others(folder, manifest)
         storage.publish(folder / shards.MANIFEST, storage.to_json(manifest))
     except (OSError, *network_errors()) as error:
         raise PreparationError(explain_failure(error, folder)) from error
+
+
+def _check_pairs(name: str, folder: Path, pairs: Mapping[str, int]) -> None:
+    """Say how many rows have no label, and refuse a corpus in which none has one."""
+    if not pairs["label_0"] + pairs["label_1"]:
+        storage.remove(folder, "*")
+        raise PreparationError(
+            f"corpus {name}: no pair of sentences can be made: next sentences need two documents in a shard, and each "
+            "has a single one. Give shorter documents (--document_separator says where those of .txt files end), or "
+            "use --packing sop"
+        )
+    if pairs["without"]:
+        logger.info(
+            "%s: %d of %d blocks have no label for their pair: shards of a single document, or single tokens",
+            name,
+            pairs["without"],
+            sum(pairs.values()),
+        )
 
 
 def _pick(content: dict[str, Any], *names: str) -> dict[str, Any]:

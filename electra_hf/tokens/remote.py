@@ -104,7 +104,8 @@ def _copy_missing(folder: Path, local: Path, manifest: dict[str, Any], *, by_has
 def _check_names(folder: Path, manifest: dict[str, Any]) -> None:
     """A manifest from elsewhere must not name files outside of the folder."""
     names = [name for shard in manifest["shards"] for name in shard["files"]]
-    expected = [shards.array_name(kind, shard["name"]) for shard in manifest["shards"] for kind in shards.ARRAYS]
+    kinds = shards.array_kinds(manifest["settings"]["packing"])
+    expected = [shards.array_name(kind, shard["name"]) for shard in manifest["shards"] for kind in kinds]
     if (
         sorted(names) != sorted(expected)
         or not all(re.fullmatch(r"\d{5,}-\d{5,}", shard["name"]) for shard in manifest["shards"])

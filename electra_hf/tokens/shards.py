@@ -10,7 +10,7 @@ import hashlib
 import io
 import os
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from electra_hf.tokens.packing import (
     pack_electra,
     pack_full,
 )
+from electra_hf.tokens.sentence_pairs import PAIR_PACKINGS, Truncation, count_pairs, pack_pairs
 from electra_hf.tokens.statistics import TextStatistics
 
 FORMAT = "electra_hf prepared corpus"
@@ -40,6 +41,7 @@ SETTINGS = "settings.json"
 OVERWRITE = "--overwrite_output_dir (in a run: --overwrite_cache)"  # for messages
 NAMED_SKIPPED_RECORDS = 20  # in each sidecar
 ARRAYS = ("blocks", "lengths", "first_lengths")
+LABELS = "pair_labels"  # a fourth array of packings with pairs
 
 
 @dataclass(frozen=True)
@@ -47,26 +49,29 @@ class PackingSettings:
     """How documents become blocks.
 
     Attributes:
-        packing: "electra" for the two-segment examples of google-research/electra, "full" to fill every block.
+        packing: "electra" for the two-segment examples of google-research/electra, "full" to fill every block, "nsp"
+            and "sop" for the labelled pairs of BERT and ALBERT.
         max_seq_length: length of a block, special tokens included.
         single_segment_probability: share of "electra" examples with one segment.
-        short_probability: share of "electra" examples with a shorter target.
-        overflow: what becomes of text that does not fit an "electra" example: "carry" it on, or "drop" it as the
-            paper did.
-        seed: of the random choices of "electra".
+        short_probability: share of examples with a shorter target; not of "full".
+        overflow: what becomes of text that does not fit an example: "carry" it on, or "drop" it as the papers did.
+        seed: of the random choices.
+        truncation: which segment of a pair is cut: "longest_first" or "second_first".
     """
 
-    packing: Literal["electra", "full"] = "electra"
+    packing: Literal["electra", "full", "nsp", "sop"] = "electra"
     max_seq_length: int = 128
     single_segment_probability: float = 0.1
     short_probability: float = 0.05
     overflow: Overflow = "carry"
     seed: int = 42
+    truncation: Truncation = "longest_first"
 
     def __post_init__(self) -> None:
         for name, value, known in (
-            ("packing", self.packing, ("electra", "full")),
+            ("packing", self.packing, ("electra", "full", *PAIR_PACKINGS)),
             ("overflow", self.overflow, ("carry", "drop")),
+            ("truncation", self.truncation, ("longest_first", "second_first")),
         ):
             if value not in known:
                 raise UsageError(f"{name}: {value!r} is unknown; choose {' or '.join(known)}")
@@ -82,7 +87,10 @@ class PackingSettings:
     def identity(self) -> dict[str, Any]:
         """The settings that decide the blocks: "full" packing knows no segments and no chance."""
         settings = asdict(self)
-        return {name: settings[name] for name in ("packing", "max_seq_length")} if self.packing == "full" else settings
+        if self.packing == "full":
+            return {name: settings[name] for name in ("packing", "max_seq_length")}
+        del settings["single_segment_probability" if self.packing in PAIR_PACKINGS else "truncation"]
+        return settings
 
 
 @dataclass
@@ -141,16 +149,17 @@ class Packer:
         else:
             # A string seed goes through SHA-512: neighbouring shards are unrelated, and no Python version differs.
             rng = random.Random("/".join(map(str, (settings.seed, *key))))
-            blocks = pack_electra(
-                encoded,
-                settings.max_seq_length,
-                rng,
-                self.special_ids,
-                vocab_size=self.vocab_size,
-                single_segment_probability=settings.single_segment_probability,
-                short_probability=settings.short_probability,
-                overflow=settings.overflow,
-            )
+            common: dict[str, Any] = {
+                "vocab_size": self.vocab_size,
+                "short_probability": settings.short_probability,
+                "overflow": settings.overflow,
+            }
+            text = encoded, settings.max_seq_length, rng, self.special_ids
+            if settings.packing == "electra":
+                single = settings.single_segment_probability
+                blocks = pack_electra(*text, single_segment_probability=single, **common)
+            else:
+                blocks = pack_pairs(*text, packing=settings.packing, truncation=settings.truncation, **common)
         counts.blocks = len(blocks)
         counts.block_tokens = int(blocks.lengths.sum(dtype=np.int64))
         counts.full_blocks = int((blocks.lengths == settings.max_seq_length).sum())
@@ -228,6 +237,11 @@ def chunks(part_index: int, part: Part, characters: int) -> Iterator[Chunk]:
         yield Chunk(part_index, index, seen, gathered, part.convert)
 
 
+def array_kinds(packing: Mapping[str, Any]) -> tuple[str, ...]:
+    """The arrays of a shard, from the packing in the settings of a prepared folder."""
+    return (*ARRAYS, LABELS) if packing.get("packing") in PAIR_PACKINGS else ARRAYS
+
+
 def chunk_name(part: int, index: int) -> str:
     return f"{part:05d}-{index:05d}"
 
@@ -261,7 +275,8 @@ def make_shard(packer: Packer, encoder: LineEncoder, chunk: Chunk, folder: Path,
     blocks, counts, statistics = packer.pack(encoder, chunk.documents(skipped), chunk.part, chunk.index)
     counts.skipped_records = len(skipped)
     arrays = {}
-    for kind, values in zip(ARRAYS, (blocks.ids, blocks.lengths, blocks.first_lengths), strict=True):
+    kinds = array_kinds(packer.settings.identity())
+    for kind, values in zip(kinds, blocks.columns(), strict=True):
         content = io.BytesIO()
         np.save(content, values, allow_pickle=False)
         arrays[array_name(kind, chunk.name)] = content.getvalue()
@@ -274,6 +289,8 @@ def make_shard(packer: Packer, encoder: LineEncoder, chunk: Chunk, folder: Path,
         "skipped": skipped[:NAMED_SKIPPED_RECORDS],
         "files": files,
     }
+    if blocks.pair_labels is not None:
+        sidecar["pairs"] = count_pairs(blocks.pair_labels)
     path = folder / sidecar_name(chunk.name)
     try:
         # A sidecar of other contents must not vouch for a mixture of old and new files. An equal one is left: it may

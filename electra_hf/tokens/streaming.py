@@ -19,6 +19,7 @@ from electra_hf.errors import CorpusError, UsageError
 from electra_hf.tokens import shards
 from electra_hf.tokens.blocks import Example
 from electra_hf.tokens.preparation import Corpus, make_packer
+from electra_hf.tokens.sentence_pairs import NO_PAIR
 from electra_hf.tokens.shards import PackingSettings
 
 # Packed together: "full" packing pads one block in about two thousand at this size.
@@ -38,7 +39,7 @@ class StreamingBlocks(IterableDataset[Example]):
     Raises:
         TokenizerError: the tokenizer lacks a special token, or a `tokenizers` backend.
         UsageError: the buffer holds no block.
-        CorpusError: while it is read, if it gives no block.
+        CorpusError: while it is read, if a pass gives no block, or pairs are asked for and none has a label.
     """
 
     def __init__(
@@ -67,14 +68,20 @@ class StreamingBlocks(IterableDataset[Example]):
             os.environ["TOKENIZERS_PARALLELISM"] = "false"  # the loader's workers are the parallelism
         for epoch in count():
             rng = random.Random(f"{self.seed}/{epoch}/{worker}")
-            blocks = 0
+            blocks = labelled = 0
             for example in _shuffled(self._blocks(epoch, worker, workers), self.shuffle_buffer_size, rng):
                 blocks += 1
+                labelled += example.get("pair_label", 0) != NO_PAIR  # all, if the packing makes no pairs
                 yield example
             if not blocks:
                 raise CorpusError(
                     f"{self.corpus.name} gives no block for loader worker {worker + 1} of {workers}: add text, or use "
                     "fewer --dataloader_num_workers"
+                )
+            if not labelled:
+                raise CorpusError(
+                    f"{self.corpus.name} gives no pair with a label: next sentences need two documents in each "
+                    "million characters. Give shorter documents, or use --packing sop"
                 )
 
     def _blocks(self, epoch: int, worker: int, workers: int) -> Iterator[Example]:
@@ -83,10 +90,12 @@ class StreamingBlocks(IterableDataset[Example]):
         count = 0
         for group in shards.chunks(worker, Part(self.corpus.name, lambda: mine), GROUP_CHARACTERS):
             blocks, _, _ = self.packer.pack(encoder, group.records, self.seed, epoch, worker, group.index)
-            for row, length, first_length in zip(
-                blocks.ids, blocks.lengths.tolist(), blocks.first_lengths.tolist(), strict=True
+            labels = blocks.pair_labels
+            for index, (row, length, first_length) in enumerate(
+                zip(blocks.ids, blocks.lengths.tolist(), blocks.first_lengths.tolist(), strict=True)
             ):
-                yield {
+                label = {} if labels is None else {"pair_label": int(labels[index])}
+                yield label | {
                     "input_ids": row.copy(),  # a view in the buffer would keep its whole group in memory
                     "length": length,
                     "first_length": first_length,

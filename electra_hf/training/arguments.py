@@ -5,12 +5,15 @@ Names follow run_mlm.py and TrainingArguments. Defaults are the paper's where th
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from electra_hf.corpora.arguments import SourceArguments
 from electra_hf.errors import UsageError
 from electra_hf.models.backbones import BACKBONES
+from electra_hf.models.tf_checkpoint.bundle import refuse_tensorflow_checkpoint
 from electra_hf.ranges import Range, check_ranges
 from electra_hf.tokens.arguments import BlockArguments
+from electra_hf.tokens.masking import SCHEMES
 from electra_hf.training.objectives import OBJECTIVES
 
 _NOT_NEGATIVE, _SHARE = Range(0), Range(0, 1)
@@ -24,8 +27,9 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "What is learnt: rtd (ELECTRA: a generator swaps tokens, a discriminator finds them), mlm (BERT: "
-            "hidden tokens are predicted), electra_15, replace_mlm and all_tokens_mlm (ELECTRA's ablations), electric "
-            "(an energy for each token); see docs/objectives.md. Default: that of --model_name_or_path, or rtd.",
+            "hidden tokens are predicted), mlm_nsp and mlm_sop (BERT and ALBERT: and pairs of segments judged, with "
+            "--packing nsp or sop), electra_15, replace_mlm and all_tokens_mlm (ELECTRA's ablations), electric (an "
+            "energy for each token). Default: that of --model_name_or_path, or rtd.",
             "choices": sorted(OBJECTIVES),
         },
     )
@@ -60,10 +64,18 @@ class ModelArguments:
         default=None,
         metadata={"help": "Change fields of the encoder: hidden_size=256,num_hidden_layers=12 (a map in YAML)."},
     )
-    generator_width: float = field(
-        default=0.25,
+    generator_width: float | None = field(
+        default=None,
         metadata={
-            "help": "Generator's width as a fraction of the discriminator's: hidden size, heads, FFN; not layers."
+            "help": "Generator's width as a fraction of the discriminator's: hidden size, heads, FFN; not layers "
+            "(electra and convbert: 0.25; other families, whose embeddings are as wide as the encoder: 1)."
+        },
+    )
+    generator_depth: float | None = field(
+        default=None,
+        metadata={
+            "help": "Generator's layers as a fraction of the discriminator's (electra and convbert: 1; other "
+            "families: 0.5, as in DeBERTa-v3, or 1 with --generator_width)."
         },
     )
     generator_config_overrides: str | None = field(
@@ -142,6 +154,8 @@ class ModelArguments:
     def __post_init__(self) -> None:
         weights = {"generator_weight": _NOT_NEGATIVE, "discriminator_weight": _NOT_NEGATIVE}
         check_ranges(self, {**weights, "temperature": Range(0, without="low")})
+        for option in ("model_name_or_path", "generator_name_or_path"):
+            refuse_tensorflow_checkpoint(getattr(self, option), option)
 
 
 @dataclass
@@ -177,12 +191,32 @@ class DataArguments(BlockArguments, SourceArguments):
         default=None,
         metadata={"help": "Masked positions that become a random token; default: 0, for mlm 0.1. The rest is kept."},
     )
+    masking: str = field(
+        default="token",
+        metadata={
+            "help": "What is masked: single tokens (ELECTRA), whole words (BERT's whole word masking), or spans of "
+            "words (SpanBERT); as many tokens each time.",
+            "choices": list(SCHEMES),
+        },
+    )
+    span_geometric_p: float | None = field(
+        default=None,
+        metadata={"help": "With --masking span: p of the geometric distribution of a span's words (0.2)."},
+    )
+    span_max_words: int | None = field(
+        default=None, metadata={"help": "With --masking span: the most words of a span (10)."}
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         sizes = ("max_train_samples", "max_eval_samples", "preprocessing_num_workers", "shuffle_buffer_size")
         shares = ("mlm_probability", "mask_replace_prob", "random_replace_prob")
         check_ranges(self, {name: Range(1) for name in sizes} | dict.fromkeys(shares, _SHARE))
+        check_ranges(self, {"span_geometric_p": Range(0, 1, without="low"), "span_max_words": Range(1)})
+        for name in self.masking_options.keys() - {"masking"} if self.masking != "span" else ():
+            raise UsageError(
+                f"--{name} has no effect on --masking {self.masking}: give --masking span, or leave it out"
+            )
         if not self.mlm_probability:
             raise UsageError("--mlm_probability 0.0: give a share above 0, since nothing would be learnt")
         total = (self.mask_replace_prob or 0) + (self.random_replace_prob or 0)
@@ -191,3 +225,9 @@ class DataArguments(BlockArguments, SourceArguments):
                 f"--mask_replace_prob {self.mask_replace_prob} and --random_replace_prob {self.random_replace_prob} "
                 "are more than 1 together: lower one of them"
             )
+
+    @property
+    def masking_options(self) -> dict[str, Any]:
+        """The scheme of the masks and what was said about its spans, for the collator."""
+        options = {name: getattr(self, name) for name in ("masking", "span_geometric_p", "span_max_words")}
+        return {name: value for name, value in options.items() if value is not None}

@@ -22,6 +22,7 @@ from electra_hf.corpora.storage import publish, to_json
 from electra_hf.errors import TrainingError, explain_os_error
 from electra_hf.models import PretrainingModel
 from electra_hf.models.attention import CANDIDATES, SDPA, AttentionShape, attention, measure_attention
+from electra_hf.models.backbones import backbone_of
 
 logger = logging.getLogger(__name__)
 
@@ -169,7 +170,7 @@ def attention_shape(
         head_width=config.hidden_size // config.num_attention_heads,
         length=length,
         dtype=dtype,
-        dropout=config.attention_probs_dropout_prob,
+        dropout=backbone_of(config).attention_dropout(config),
         padded=padded,
         compiled=compiled,
     )

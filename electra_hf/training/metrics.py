@@ -37,7 +37,7 @@ class Meter(ABC):
     def __init__(self, device: torch.device | str):
         # float64 keeps counts exact for windows of any length; Apple's GPUs have no float64.
         dtype = torch.float32 if torch.device(device).type == "mps" else torch.float64
-        self.state = torch.zeros(len(self.sums) + self.extra, dtype=dtype, device=device)
+        self.state: Tensor = torch.zeros(len(self.sums) + self.extra, dtype=dtype, device=device)
 
     @abstractmethod
     def update(self, outputs: Any, batch: Mapping[str, Tensor]) -> None:

@@ -7,7 +7,7 @@ weights, token by token: two vocabularies of the same size would train without a
 import logging
 from typing import Any, cast
 
-from transformers import AutoConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.utils.hub import cached_file
 
 from electra_hf.errors import CheckpointError, UsageError
@@ -45,6 +45,13 @@ _PADDING_ROWS = 128
 _SIZE_DECIDES = "the tokenizer decides it: train one with --vocab_size, or give another --tokenizer_name"
 # What two encoders must agree on to share their embeddings.
 _EMBEDDING_FIELDS = ("vocab_size", "embedding_size", "max_position_embeddings", "type_vocab_size", "pad_token_id")
+# What begins and ends a text, under the names that families have for it.
+_OTHER_SPECIAL_IDS = {
+    "bos_token_id": "cls_token_id",
+    "cls_token_id": "cls_token_id",
+    "eos_token_id": "sep_token_id",
+    "sep_token_id": "sep_token_id",
+}
 _TOKENIZER_FILES = ("tokenizer.json", "vocab.txt", "tokenizer.model", "spiece.model")
 _DIFFERENCES_SHOWN = 3
 
@@ -67,8 +74,8 @@ def build_model(
 ) -> PretrainingModel:
     """The model of a run: each of its encoders is loaded if a checkpoint of it is named, and fresh otherwise.
 
-    A fresh generator is derived from the main encoder by `generator_width`; a fresh main encoder has the sizes of
-    `model_type`, `config_name` and `config_overrides`, and a loaded generator's embedding sizes. Settings of the
+    A fresh generator is derived from the main encoder (`derive_generator_config`); a fresh main encoder has the sizes
+    of `model_type`, `config_name` and `config_overrides`, and a loaded generator's embedding sizes. Settings of the
     objective that were not given are those of the checkpoint, or the paper's.
 
     Args:
@@ -181,8 +188,9 @@ def _refuse_sizes_of_loaded_halves(model_args: ModelArguments) -> None:
 def _say_what_is_fresh(generator: Any, main: Any, loaded: tuple[str, ...]) -> None:
     if "generator" not in loaded:
         logger.info(
-            "The checkpoint has no generator, so a fresh one is made by --generator_width: %s. Until it has learnt, "
-            "its replacements are easy to find; give --generator_name_or_path if the discriminator's own exists.",
+            "The checkpoint has no generator, so a fresh one is made by --generator_width and --generator_depth: %s. "
+            "Until it has learnt, its replacements are easy to find; give --generator_name_or_path if the "
+            "discriminator's own exists.",
             _sizes(generator),
         )
     if loaded == ("generator",):
@@ -199,7 +207,7 @@ def _sizes(config: Any) -> str:
 
 def _generator_config(model_args: ModelArguments, main: Any) -> Any:
     overrides = _parse_overrides(model_args.generator_config_overrides, type(main))
-    return derive_generator_config(main, model_args.generator_width, **overrides)
+    return derive_generator_config(main, model_args.generator_width, model_args.generator_depth, **overrides)
 
 
 def _main_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase, generator: Any) -> Any:
@@ -230,6 +238,10 @@ def _main_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase,
         )
     config.vocab_size = len(tokenizer)
     config.pad_token_id = cast(int, tokenizer.pad_token_id)
+    for name, token in _OTHER_SPECIAL_IDS.items():
+        # Those of the published models, in families that keep them in the configuration.
+        if getattr(config, name, None) is not None:
+            setattr(config, name, getattr(tokenizer, token))
     if generator is not None:
         for name in _EMBEDDING_FIELDS:
             if hasattr(generator, name):
@@ -238,6 +250,7 @@ def _main_config(model_args: ModelArguments, tokenizer: PreTrainedTokenizerBase,
         # The vocabulary of a loaded generator may be rounded up.
         if name != "vocab_size":
             setattr(config, name, value)
+    BACKBONES[config.model_type].settle(config, overrides)
     return config
 
 
@@ -248,15 +261,15 @@ def _named_family(model_args: ModelArguments, generator: Any) -> Backbone:
     return BACKBONES[name]
 
 
-def _parse_overrides(text: str | None, config_class: type) -> dict[str, Any]:
+def _parse_overrides(text: str | None, config_class: type[PreTrainedConfig]) -> dict[str, Any]:
     """`hidden_size=256,hidden_act=gelu` as fields of a configuration, converted to the type each field has."""
     overrides: dict[str, Any] = {}
-    reference = config_class()
+    reference, extra = config_class(), BACKBONES[config_class.model_type].extra_fields
     for item in filter(None, (text or "").split(",")):
         name, separator, value = (part.strip() for part in item.partition("="))
-        if not separator or not hasattr(reference, name):
+        if not separator or not (hasattr(reference, name) or name in extra):
             raise UsageError(f"config_overrides: {item!r} is not field=value with a field of {config_class.__name__}")
-        kind = type(getattr(reference, name))
+        kind = type(extra[name] if name in extra else getattr(reference, name))
         try:
             overrides[name] = value.lower() in ("true", "1") if kind is bool else kind(value)
         except (TypeError, ValueError) as error:
@@ -270,10 +283,14 @@ def _check_sizes(config: Any, tokenizer: PreTrainedTokenizerBase, data_args: Dat
             f"the model has {config.vocab_size} tokens and the tokenizer {len(tokenizer)}: they do not belong "
             "together; leave out --tokenizer_name to use the model's own, or start a fresh model"
         )
-    if data_args.max_seq_length > config.max_position_embeddings:
+    usable = backbone_of(config).usable_positions(config)
+    if data_args.max_seq_length > usable:
+        unused = config.max_position_embeddings - usable
+        beside = f", of which {unused} are not used in this family" * bool(unused)
         raise UsageError(
             f"--max_seq_length {data_args.max_seq_length} is longer than the model's max_position_embeddings "
-            f"{config.max_position_embeddings}: shorten the blocks or raise it with --config_overrides"
+            f"{config.max_position_embeddings}{beside}: shorten the blocks or raise it with --config_overrides "
+            f"max_position_embeddings={data_args.max_seq_length + unused}"
         )
 
 

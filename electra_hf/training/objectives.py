@@ -12,9 +12,11 @@ from electra_hf.models import (
     EncoderForAllTokensMaskedLanguageModeling,
     EncoderForMaskedLanguageModeling,
     EncoderForReplacedMaskedLanguageModeling,
+    EncoderForSentencePairs,
     PretrainingModel,
 )
 from electra_hf.training.metrics import MaskedLanguageModelingMeter, Meter, ReplacedTokenDetectionMeter
+from electra_hf.training.pair_metrics import NextSentenceMeter, SentenceOrderMeter
 from electra_hf.training.two_encoder_metrics import (
     AllTokensMaskedLanguageModelingMeter,
     ElectricMeter,
@@ -60,6 +62,7 @@ class Objective:
         random_replace_prob: Share that gets a random token.
         starts: First losses of a fresh model, from the size of its vocabulary.
         diagnose: (metrics of a window, share of the steps done, masked positions per token) -> {ailment: advice}.
+        packing: The only packing whose blocks it can learn from, as in `--packing`; None for any.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Objective:
     random_replace_prob: float
     starts: Callable[[int], list[Start]]
     diagnose: Callable[[Mapping[str, float], float, float], dict[str, str]]
+    packing: str | None = None
 
 
 def vocabulary_start(part: str, attribute: str, metric: str, vocab_size: int) -> Start:
@@ -105,6 +109,10 @@ def _replace_mlm_starts(vocab_size: int) -> list[Start]:
         *_generator_start(vocab_size),
         vocabulary_start("encoder", "masked_lm", "main_mlm_loss", vocab_size),
     ]
+
+
+def _pair_starts(part: str, metric: str) -> Callable[[int], list[Start]]:
+    return lambda vocab_size: [*_mlm_starts(vocab_size), coin_start(part, "masked_lm", metric)]
 
 
 def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
@@ -244,6 +252,34 @@ _ALL = (
         random_replace_prob=0.0,
         starts=_generator_start,
         diagnose=_diagnose_energies,
+    ),
+    Objective(
+        name="mlm_nsp",
+        about="A text encoder pre-trained as BERT ([Devlin et al., 2018](https://arxiv.org/abs/1810.04805)): some "
+        "tokens of a text are hidden, and the model learns to predict them and to tell whether two segments follow "
+        "each other. It is meant to be fine-tuned.",
+        tags=("masked-language-modeling", "next-sentence-prediction", "pretraining"),
+        model=EncoderForSentencePairs,
+        meter=NextSentenceMeter,
+        mask_replace_prob=0.8,
+        random_replace_prob=0.1,
+        starts=_pair_starts("head for next sentences", "nsp_loss"),
+        diagnose=_nothing_to_diagnose,
+        packing="nsp",
+    ),
+    Objective(
+        name="mlm_sop",
+        about="A text encoder pre-trained as BERT, with the order of sentences in place of next sentences, as in "
+        "ALBERT ([Lan et al., 2019](https://arxiv.org/abs/1909.11942)): some tokens of a text are hidden, and the "
+        "model learns to predict them and to tell whether two segments were exchanged. It is meant to be fine-tuned.",
+        tags=("masked-language-modeling", "sentence-order-prediction", "pretraining"),
+        model=EncoderForSentencePairs,
+        meter=SentenceOrderMeter,
+        mask_replace_prob=0.8,
+        random_replace_prob=0.1,
+        starts=_pair_starts("head for the order of sentences", "sop_loss"),
+        diagnose=_nothing_to_diagnose,
+        packing="sop",
     ),
 )
 OBJECTIVES: dict[str, Objective] = {objective.name: objective for objective in _ALL}

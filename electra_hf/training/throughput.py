@@ -7,14 +7,15 @@ from electra_hf.models.backbones import backbone_of
 
 
 def encoder_flops(config: Any, length: int) -> int:
-    """Multiply-adds times two of the matrix products of one forward pass over one row of `length` tokens."""
-    hidden, feed_forward = config.hidden_size, config.intermediate_size
-    projections = 8 * hidden * hidden + 4 * hidden * feed_forward
-    attention = 4 * length * hidden
-    flops = config.num_hidden_layers * (projections + attention)
-    width = backbone_of(config).embedding_size(config)
-    if width != hidden:
-        flops += 2 * width * hidden
+    """Multiply-adds times two of the matrix products of one forward pass over one row of `length` tokens.
+
+    What is computed once for a batch (DeBERTa's projections of relative positions) is not counted.
+    """
+    backbone = backbone_of(config)
+    flops = config.num_hidden_layers * backbone.layer_flops(config, length)
+    width = backbone.embedding_size(config)
+    if width != config.hidden_size:
+        flops += 2 * width * config.hidden_size
     return flops * length
 
 
@@ -24,7 +25,7 @@ def vocabulary_flops(config: Any, positions: int, states: int = 1) -> int:
     return 2 * width * (states * config.hidden_size + config.vocab_size) * positions
 
 
-def training_flops(config: PretrainingConfig, length: int, slots: int) -> int:
+def training_flops(config: PretrainingConfig, length: int, slots: int, rows: int | None = None) -> int:
     """FLOPs of a training step for one row: forward, and for what is trained twice as much backward.
 
     The vocabulary projection counts for the predicted positions only, since nothing else is projected. What is
@@ -34,10 +35,14 @@ def training_flops(config: PretrainingConfig, length: int, slots: int) -> int:
         config: The encoders and the objective.
         length: Tokens in the row.
         slots: Masked positions K of the row.
+        rows: Rows of a batch on one device, over which what is computed once for a batch is divided; None leaves that
+            out.
     """
     flops, counts = 0, {"slots": slots, "tokens": length}
     for part in config.passes:
         forward = encoder_flops(part.encoder, length)
+        if rows:
+            forward += backbone_of(part.encoder).batch_flops(part.encoder) // rows
         if part.vocabulary_positions:
             forward += vocabulary_flops(part.encoder, counts[part.vocabulary_positions], part.head_states)
         if part.detection_positions:

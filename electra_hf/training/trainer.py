@@ -159,7 +159,7 @@ class PretrainingTrainer(GuardedTrainer):
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
         """FLOPs of the matrix products of this batch, from its shape alone."""
         rows, length = inputs["input_ids"].shape
-        flops = rows * training_flops(self._joint_model.config, length, inputs["masked_positions"].shape[1])
+        flops = rows * training_flops(self._joint_model.config, length, inputs["masked_positions"].shape[1], rows)
         self._window_flops += flops
         return flops
 

@@ -20,6 +20,7 @@ from itertools import accumulate
 
 from electra_hf.errors import UsageError
 from electra_hf.tokens.blocks import Example
+from electra_hf.tokens.sentence_pairs import NO_PAIR
 from electra_hf.training.pretraining_arguments import PretrainingArguments
 
 # Above the numbers of all blocks, below the sign: pieces of a block get masks of their own.
@@ -128,7 +129,7 @@ def warmup_plan(args: PretrainingArguments, length: int, steps_per_epoch: int) -
 
 
 def cut(example: Example, pieces: int) -> list[Example]:
-    """The pieces of a block that hold real tokens, each an example with a mask of its own.
+    """The pieces of a block that hold real tokens, each an example with a mask of its own, and no pair any more.
 
     >>> block = {"input_ids": [2, 7, 8, 9, 3, 0, 0, 0], "length": 5, "first_length": 5, "sample": 6, "epoch": 0}
     >>> [(piece["input_ids"], piece["length"]) for piece in cut(block, 4)]
@@ -136,6 +137,7 @@ def cut(example: Example, pieces: int) -> list[Example]:
     """
     size = len(example["input_ids"]) // pieces
     starts = range(0, example["length"], size)
+    label = {"pair_label": NO_PAIR} if "pair_label" in example else {}
     return [
         {
             "input_ids": example["input_ids"][start : start + size],
@@ -143,6 +145,7 @@ def cut(example: Example, pieces: int) -> list[Example]:
             "first_length": min(size, max(0, example["first_length"] - start)),
             "sample": example["sample"] + number * _PIECE_KEY,
             "epoch": example["epoch"],
+            **label,
         }
         for number, start in enumerate(starts)
     ]

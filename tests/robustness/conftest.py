@@ -2,12 +2,10 @@
 
 import csv
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
-from huggingface_hub import constants
 from malformed import Kit, run
 from transformers import BertTokenizer, ElectraConfig
 
@@ -21,15 +19,9 @@ WORDS = [f"w{number}" for number in range(59)]
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Hugging Face cache of these tests' own; the library reads the variable when it is imported."""
-    home = tmp_path_factory.mktemp("hf_home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HOME", str(home))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(constants, "HF_HOME", str(home))
-        patch.setattr("datasets.config.HF_DATASETS_CACHE", home / "datasets")
-        yield home
+def cache(hf_cache: Path) -> Path:
+    """Every program here uses it."""
+    return hf_cache
 
 
 @pytest.fixture(scope="session")

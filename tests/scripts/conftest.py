@@ -4,12 +4,10 @@ import importlib.util
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from huggingface_hub import constants
 from tiny_glue import SCRIPT as GLUE_SCRIPT
 from tiny_glue import make_encoder, write_files
 from tiny_ner import SCRIPT as NER_SCRIPT
@@ -62,15 +60,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """A Hugging Face cache of these tests' own; the library reads the variable when it is imported."""
-    home = tmp_path_factory.mktemp("hf_home")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("HF_HOME", str(home))
-        patch.setenv("HF_HUB_OFFLINE", "1")
-        patch.setattr(constants, "HF_HOME", str(home))
-        patch.setattr("datasets.config.HF_DATASETS_CACHE", home / "datasets")
-        yield home
+def cache(hf_cache: Path) -> Path:
+    """Every program here uses it."""
+    return hf_cache
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,17 @@ def test_the_picture_is_a_png_of_readable_size(tmp_path: Path):
         assert image.width >= 1200
 
 
+def test_masked_language_modelling_has_panels_of_its_own(tmp_path: Path, figures: list[Figure]):
+    masks = {"loss": 8.0, "mlm_loss": 7.3, "mlm_accuracy": 0.1, "learning_rate": 1e-4}
+    pairs = {"sop_loss": 0.7, "sop_accuracy": 0.5}
+    for row in (masks, masks | pairs):
+        plot_training_curves([{"step": 10, **row}], tmp_path / "c.png", title="run", vocab_size=30)
+    without, with_pairs = map(texts, figures)
+    assert "Masked-token loss" in without and "not logged" not in without and "segments" not in without
+    assert "Order of two segments: accuracy" in with_pairs and "not logged" not in with_pairs
+    assert "Discriminator" not in without + with_pairs
+
+
 def test_training_is_a_line_and_evaluation_is_points(tmp_path: Path, figures: list[Figure]):
     plot_training_curves(HISTORY, tmp_path / "c.png", title="run", vocab_size=30)
     line, points = figures[0].axes[0].lines
@@ -86,9 +97,9 @@ def test_few_rows_and_missing_keys_are_drawn_or_named(history: list, tmp_path: P
 @pytest.mark.parametrize(
     ("metrics", "expected"),
     [
-        (("mlm_loss", "mlm_accuracy"), ["Masked-token loss", "Predicting the masked tokens"]),
+        (("mlm_loss", "mlm_accuracy"), ["Masked-token loss", "Accuracy at the masks"]),
         (("nce_loss",), ["Discriminator: loss of noise or text"]),
-        (("mlm_loss", "sop_loss"), ["Masked-token loss", "Pairs of segments: loss"]),
+        (("mlm_loss", "sop_loss"), ["Masked-token loss", "Order of two segments: loss"]),
         (("eval_copy_probability",), ["Main encoder: probability of copying"]),
     ],
 )

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification
+from transformers import BertConfig, ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification
 
 from electra_hf.errors import CheckpointError, CorpusError
+from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
 from electra_hf.sharing.detection import corrupt, detect, load_detector, read_samples
 
 TEXT = "The cat sat on the mat, and a dog ran home."
@@ -163,3 +164,22 @@ def test_swaps_are_sampled_at_the_temperature_of_pre_training(run_folder):
     cold = detect(texts, detector, mask_probability=1.0)
     assert len({tuple(record.piece for record in text) for text in cold}) == 1
     assert len({tuple(record.piece for record in text) for text in hot}) == 40
+
+
+def test_the_head_of_another_family_is_that_of_its_run(tmp_path: Path, tokenizer):
+    sizes = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    discriminator = BertConfig(**sizes, intermediate_size=16, max_position_embeddings=24, initializer_range=0.5)
+    model = ElectraForReplacedTokenDetection(
+        ReplacedTokenDetectionConfig(
+            generator_config=derive_generator_config(discriminator), discriminator_config=discriminator
+        )
+    ).eval()
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    detector = load_detector(tmp_path)
+    assert detector.generator is not None
+    (records,) = detect([TEXT], replace(detector, generator=None))
+    ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]
+    hidden = model.discriminator.encoder(ids).last_hidden_state
+    expected = model.discriminator.discriminator_predictions(hidden)[0, 1:-1].sigmoid()
+    assert [record.suspicion for record in records] == pytest.approx(expected.tolist(), abs=1e-5)

@@ -170,8 +170,10 @@ def test_nothing_to_draw_is_no_picture(tmp_path):
 
 def test_texts_stay_apart_and_inside_the_picture(tmp_path, monkeypatch):
     figures = []
-    save = score_pictures._save
-    monkeypatch.setattr(score_pictures, "_save", lambda figure, path: (figures.append(figure), save(figure, path))[1])
+    save = score_pictures.save_figure
+    monkeypatch.setattr(
+        score_pictures, "save_figure", lambda figure, path: (figures.append(figure), save(figure, path))[1]
+    )
     long = "a/model/with/a/long/name/" * 6
     plot_scores([task("a_task_with_a_long_name_of_its_own", (0.1234, 0.5678, 0.9))], tmp_path / "a.png", title=long)
     plot_comparison(comparison(4, names=(long, long + "2")), tmp_path / "b.png", title=long)

@@ -7,6 +7,7 @@ Shapes: batch (b), length (l), hidden (h), width of the embeddings (e), vocabula
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any, ClassVar, cast
 
 from torch import Tensor, nn
@@ -14,7 +15,7 @@ from transformers import PreTrainedConfig, PreTrainedModel
 
 from electra_hf.models.attention import attention_bias
 from electra_hf.models.backbones.detection import EncoderWithDetectionHead
-from electra_hf.models.initialization import initialize_as_reference
+from electra_hf.models.initialization import initialize_detection_head
 
 
 class Backbone(ABC):
@@ -30,6 +31,9 @@ class Backbone(ABC):
         encoder_options: Arguments of `encoder_class` for an encoder without layers that no objective trains.
         embeddings_name: The module of all embeddings, seen from the encoder.
         word_embeddings_name: The word embeddings, seen from the encoder.
+        extra_fields: {field that transformers reads without declaring it: a value of its type}.
+        generator_width: Width of a derived generator, unless an option says otherwise.
+        generator_depth: Share of the layers that it has, unless an option says otherwise.
     """
 
     model_type: ClassVar[str]
@@ -39,6 +43,11 @@ class Backbone(ABC):
     encoder_options: ClassVar[dict[str, Any]] = {}
     embeddings_name: ClassVar[str] = "embeddings"
     word_embeddings_name: ClassVar[str] = "embeddings.word_embeddings"
+    extra_fields: ClassVar[dict[str, Any]] = {}
+    # Word embeddings as wide as the encoder: only an encoder of the same width can share them, so the generator is
+    # smaller in depth, as in DeBERTa-v3 (He et al. 2021, section 3.1).
+    generator_width: ClassVar[float] = 1.0
+    generator_depth: ClassVar[float] = 0.5
 
     # Models
 
@@ -59,9 +68,72 @@ class Backbone(ABC):
         return self.encoder_class(config, **self.encoder_options)
 
     def initialize(self, model: nn.Module, initialization: str) -> None:
-        """Draw the weights again unless `initialization` is `transformers`, which has drawn them already."""
+        """Draw the weights again where the family's own code draws them otherwise than transformers has done.
+
+        Args:
+            model: An encoder with a head.
+            initialization: `reference` or `transformers`.
+        """
+        if isinstance(model, EncoderWithDetectionHead):
+            self.initialize_head(model, initialization)
+
+    def initialize_head(self, model: EncoderWithDetectionHead, initialization: str) -> None:
+        """Draw the head that detects replaced tokens, and leave the encoder as it is."""
         if initialization == "reference":
-            initialize_as_reference(cast(Any, model))
+            initialize_detection_head(model.discriminator_predictions, cast(Any, model.config).initializer_range)
+
+    def adapt(self, model: nn.Module) -> None:
+        """Change in place how a model computes, for families whose class in transformers is wrong about padding."""
+        return
+
+    # Sizes
+
+    def settle(self, config: Any, overrides: Mapping[str, Any]) -> None:
+        """Bring fields that follow from others up to date.
+
+        Args:
+            config: Configuration whose fields were set one by one; changed in place.
+            overrides: The fields that were asked for.
+        """
+        return
+
+    def width_unit(self, config: Any) -> int:
+        """What the hidden size must be a multiple of."""
+        return config.num_attention_heads
+
+    def scale(self, config: Any, width: float, depth: float) -> None:
+        """Make an encoder narrower and shallower, in place, rounded so that its sizes fit each other.
+
+        Hidden size, heads and feed-forward size become a fraction, as do the layers (google-research/electra,
+        get_generator_config); the width of the embeddings stays where it is one of its own.
+        """
+        hidden, inner = config.hidden_size, config.intermediate_size
+        config.num_attention_heads = max(1, round(config.num_attention_heads * width))
+        config.num_hidden_layers = max(1, round(config.num_hidden_layers * depth))
+        unit = self.width_unit(config)
+        config.hidden_size = max(1, round(hidden * width / unit)) * unit
+        config.intermediate_size = max(1, round(inner * width))
+
+    def impossible_size(self, config: Any) -> str | None:
+        """What is wrong with sizes that only this family has, in words."""
+        return None
+
+    def usable_positions(self, config: Any) -> int:
+        """Tokens of the longest row."""
+        return config.max_position_embeddings
+
+    def attention_dropout(self, config: Any) -> float:
+        """Probability that an attention probability is dropped."""
+        return config.attention_probs_dropout_prob
+
+    def layer_flops(self, config: Any, length: int) -> int:
+        """FLOPs of the matrix products of one layer for one of `length` tokens."""
+        hidden, feed_forward = config.hidden_size, config.intermediate_size
+        return 8 * hidden * hidden + 4 * hidden * feed_forward + 4 * length * hidden
+
+    def batch_flops(self, config: Any) -> int:
+        """FLOPs of what a forward pass computes once, however many rows the batch has."""
+        return 0
 
     # The head of a masked language model
 
@@ -80,14 +152,19 @@ class Backbone(ABC):
         return config.hidden_size
 
     def encoder_inputs(
-        self, encoder: PreTrainedModel, attention_mask: Tensor | None, token_type_ids: Tensor | None
+        self,
+        encoder: PreTrainedModel,
+        attention_mask: Tensor | None,
+        token_type_ids: Tensor | None,
+        ids: Tensor | None = None,
     ) -> dict[str, Any]:
-        """Mask and token types in the form that the encoder's forward() takes.
+        """Mask, token types and positions in the form that the encoder's forward() takes.
 
         Args:
             encoder: The encoder.
             attention_mask: (b, l), 1 for real tokens, or None.
             token_type_ids: (b, l) int64, or None; left out for families, and sizes, that know one segment only.
+            ids: (b, l) int64, for their shape; None if the encoder gets embeddings instead.
         """
         inputs: dict[str, Any] = {"attention_mask": attention_bias(encoder, attention_mask)}
         if getattr(encoder.config, "type_vocab_size", 0) > 1:

@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import TokenClassifierOutput
 
 
 class DetectionHead(nn.Module):
@@ -38,6 +39,11 @@ class EncoderWithDetectionHead(nn.Module):
         for layer in (self.discriminator_predictions.dense, self.discriminator_predictions.dense_prediction):
             nn.init.normal_(layer.weight, std=encoder.config.initializer_range)
             nn.init.zeros_(layer.bias)
+
+    def forward(self, input_ids: Tensor) -> TokenClassifierOutput:
+        """Score texts without padding: (b, l) int64 -> `logits` (b, l), as `ElectraForPreTraining` returns them."""
+        hidden = self.encoder(input_ids).last_hidden_state
+        return TokenClassifierOutput(logits=self.discriminator_predictions(hidden))
 
     @property
     def config(self) -> PreTrainedConfig:

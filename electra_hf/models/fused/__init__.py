@@ -1,6 +1,6 @@
 """The fast path: the same mathematics as the plain modules, with less traffic through memory (docs/performance.md)."""
 
-from electra_hf.models.fused.encoder import encode, obstacle, tell_obstacle
+from electra_hf.models.fused.encoder import FusableModel, encode, obstacle, tell_obstacle
 from electra_hf.models.fused.likelihoods import TokenLikelihoods, token_likelihoods
 from electra_hf.models.fused.native import KernelError, native_operations
 from electra_hf.models.fused.noise import Seeds
@@ -8,6 +8,7 @@ from electra_hf.models.fused.operations import Operations, TorchOperations, cpu_
 from electra_hf.models.fused.vocabulary import VocabularyLoss, vocabulary_loss
 
 __all__ = [
+    "FusableModel",
     "KernelError",
     "Operations",
     "Seeds",

@@ -1,12 +1,17 @@
-"""ELECTRA's encoder on a CPU, from fused layers; the weights stay those of transformers' modules."""
+"""The encoders of ELECTRA, BERT and RoBERTa on a CPU, from fused layers; the weights stay those of the plain modules.
+
+The layers of the three are the same. ELECTRA projects its embeddings, and RoBERTa counts positions from the padding
+id.
+"""
 
 import logging
 from functools import cache
+from typing import cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import ElectraModel, PreTrainedModel
+from transformers import BertModel, ElectraModel, PreTrainedModel, RobertaModel
 
 from electra_hf.models.fused.layer import FusedLayer, FusedNorm, LayerSettings, layer_parts, layer_weights
 from electra_hf.models.fused.noise import Seeds
@@ -15,10 +20,13 @@ from electra_hf.models.fused.operations import Operations
 logger = logging.getLogger(__name__)
 
 
+FusableModel = ElectraModel | BertModel | RobertaModel
+
+
 def obstacle(model: PreTrainedModel) -> str | None:
     """Why the fused layers cannot stand in for a model's own, in words; None if they can."""
-    if not isinstance(model, ElectraModel):
-        return f"the fused layers are ELECTRA's, and this is a {model.config.model_type} model"
+    if not isinstance(model, FusableModel):
+        return f"they are for ELECTRA, BERT and RoBERTa, and this is a {model.config.model_type} model"
     config = model.config
     if model.device.type != "cpu":
         return f"the model is on {model.device.type}, and the fused layers are for CPUs"
@@ -41,7 +49,7 @@ def obstacle(model: PreTrainedModel) -> str | None:
     return None
 
 
-def _is_unaltered(model: ElectraModel) -> bool:
+def _is_unaltered(model: FusableModel) -> bool:
     """Whether nobody put something in the place of a layer (an adapter, say) or wants to be called in between."""
     embeddings = model.embeddings
     parts = [embeddings.word_embeddings, embeddings.position_embeddings, embeddings.token_type_embeddings]
@@ -63,7 +71,7 @@ def compute_dtype() -> torch.dtype:
 
 
 def encode(
-    model: ElectraModel,
+    model: FusableModel,
     input_ids: Tensor,
     attention_mask: Tensor | None,
     token_type_ids: Tensor | None,
@@ -89,7 +97,7 @@ def encode(
     p_attention = config.attention_probs_dropout_prob if model.training else 0.0
     with torch.autocast("cpu", enabled=False):
         x = _embed(model, input_ids, token_type_ids, operations, seeds, p_hidden).to(dtype)
-        if config.embedding_size != config.hidden_size:
+        if isinstance(model, ElectraModel) and config.embedding_size != config.hidden_size:
             project = model.embeddings_project
             x = F.linear(x, project.weight.to(dtype), project.bias.to(dtype))
         bias = None
@@ -112,7 +120,7 @@ def encode(
 
 
 def _embed(
-    model: ElectraModel,
+    model: FusableModel,
     input_ids: Tensor,
     token_type_ids: Tensor | None,
     operations: Operations,
@@ -122,11 +130,11 @@ def _embed(
     """(b l, e) fp32 embeddings after LayerNorm and dropout."""
     embeddings = model.embeddings
     types = embeddings.token_type_embeddings.weight[0]  # (e,)
-    if token_type_ids is not None:
+    if token_type_ids is not None and model.config.type_vocab_size > 1:
         types = embeddings.token_type_embeddings(token_type_ids)
-    x = embeddings.word_embeddings(input_ids) + (
-        embeddings.position_embeddings.weight[: input_ids.size(1)] + types
-    )  # (b, l, e)
+    first = cast(int, model.config.pad_token_id) + 1 if isinstance(model, RobertaModel) else 0
+    positions = embeddings.position_embeddings.weight[first : first + input_ids.size(1)]
+    x = embeddings.word_embeddings(input_ids) + (positions + types)  # (b, l, e)
     norm = embeddings.LayerNorm
     return FusedNorm.apply(  # type: ignore[return-value]
         operations, x.flatten(0, 1), norm.weight, norm.bias, norm.eps, seeds.dropout(p_hidden)

@@ -37,6 +37,7 @@ class Manifest:
         data_seed: of the order of the data; None follows `seed`.
         train_rows: rows of the training data; None for a stream.
         row_length: tokens of a row; None if the data does not say.
+        masking: option -> value of what tokens were masked by; None if nothing was masked.
         milestone: the per cent of all steps that it marks, so that it is never removed; None for an ordinary one.
         save_only_model: there are weights only, so training cannot go on from it.
         files: relative path -> {bytes, sha256}.
@@ -49,6 +50,7 @@ class Manifest:
     data_seed: int | None = None
     train_rows: int | None = None
     row_length: int | None = None
+    masking: dict[str, Any] | None = None
     milestone: float | None = None
     save_only_model: bool = False
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -61,6 +63,8 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """The file, in its one canonical form."""
         content = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)}
+        if self.masking is None:  # as in the checkpoints of before it was noted
+            del content["masking"]
         return to_json({**content, "sha256": hashlib.sha256(to_json(content)).hexdigest()})
 
 

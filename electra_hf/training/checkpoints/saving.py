@@ -224,6 +224,7 @@ class SavingTrainer(Trainer):
             data_seed=args.data_seed,
             train_rows=len(cast(Any, data)) if hasattr(data, "__len__") else None,
             row_length=getattr(data, "max_length", None),
+            masking=getattr(self.data_collator, "masking_settings", None),
             milestone=milestone,
             save_only_model=bool(args.save_only_model),
         )

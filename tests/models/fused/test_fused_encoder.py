@@ -5,7 +5,7 @@ import logging
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
-from transformers import ElectraConfig, ElectraModel
+from transformers import BertConfig, BertModel, ElectraConfig, ElectraModel, RobertaConfig, RobertaModel
 
 from electra_hf.errors import UsageError
 from electra_hf.models.fused import Seeds, encode, obstacle, tell_obstacle, vocabulary_loss
@@ -15,24 +15,27 @@ from electra_hf.models.fused.noise import Dropout
 BATCH, LENGTH = 3, 20
 
 
-@pytest.fixture
-def encoder():
-    torch.manual_seed(0)
-    model = ElectraModel(
-        ElectraConfig(
-            vocab_size=90,
-            embedding_size=16,
-            hidden_size=32,
-            num_hidden_layers=2,
-            num_attention_heads=4,
-            intermediate_size=48,
-            hidden_dropout_prob=0.0,
-            attention_probs_dropout_prob=0.0,
-        )
-    )
+SIZES = {
+    "vocab_size": 90,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 48,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+
+
+def randomize(model):
     for parameter in model.parameters():  # no bias at 0, no weight of LayerNorm at 1
         torch.nn.init.normal_(parameter, mean=float(parameter.data.mean()), std=0.2)
     return model.train()
+
+
+@pytest.fixture
+def encoder():
+    torch.manual_seed(0)
+    return randomize(ElectraModel(ElectraConfig(**SIZES, embedding_size=16)))
 
 
 def make_text() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -61,6 +64,31 @@ def test_output_and_gradients_are_those_of_transformers(encoder, operations, pad
     torch.testing.assert_close(found[real], expected[real], atol=1e-5, rtol=1e-5)
     expected_gradients = gradients(encoder, expected, mask)
     found_gradients = gradients(encoder, found, mask)
+    assert found_gradients.keys() == expected_gradients.keys()
+    for name, gradient in expected_gradients.items():
+        torch.testing.assert_close(found_gradients[name], gradient, atol=1e-4, rtol=1e-4, msg=name)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        BertModel(BertConfig(**SIZES), add_pooling_layer=False),
+        RobertaModel(RobertaConfig(**SIZES, type_vocab_size=1, pad_token_id=0), add_pooling_layer=False),
+    ],
+    ids=["bert", "roberta"],
+)
+def test_bert_and_roberta_have_the_same_layers(model, operations):
+    encoder = randomize(model)
+    ids, mask, types = make_text()
+    ids[1, 13:] = 0  # RoBERTa's positions are counted over what is no padding
+    if encoder.config.type_vocab_size == 1:
+        types = None
+    assert obstacle(encoder) is None
+    expected = encoder(ids, attention_mask=mask, token_type_ids=types).last_hidden_state
+    found = encode(encoder, ids, mask, types, operations, Seeds())
+    real = mask.bool()
+    torch.testing.assert_close(found[real], expected[real], atol=1e-5, rtol=1e-5)
+    expected_gradients, found_gradients = gradients(encoder, expected, mask), gradients(encoder, found, mask)
     assert found_gradients.keys() == expected_gradients.keys()
     for name, gradient in expected_gradients.items():
         torch.testing.assert_close(found_gradients[name], gradient, atol=1e-4, rtol=1e-4, msg=name)

@@ -3,28 +3,12 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from torch.utils.data import Dataset
 
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.checkpoints import publishing
 from electra_hf.training.checkpoints.manifest import Manifest
-
-
-class Blocks(Dataset):
-    """Full rows of 16 random tokens."""
-
-    def __init__(self, rows: int):
-        self.ids = np.random.default_rng(0).integers(5, 64, (rows, 16)).astype(np.uint16)
-        self.ids[:, 0], self.ids[:, -1] = 2, 3
-
-    def __len__(self) -> int:
-        return len(self.ids)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {"input_ids": self.ids[index], "length": 16, "first_length": 16, "sample": index, "epoch": 0}
 
 
 @pytest.fixture
@@ -45,10 +29,10 @@ def make_checkpoint():
 
 
 @pytest.fixture
-def make_trainer(make_model, tokenizer):
-    """A Trainer that saves and logs as asked; keyword arguments go to `PretrainingArguments`."""
+def make_trainer(make_model, make_blocks, tokenizer):
+    """A Trainer that saves and logs as asked, `masks` for the collator; the rest goes to `PretrainingArguments`."""
 
-    def make(output_dir: Path, *, rows: int = 64, callbacks: Any = (), **options: Any):
+    def make(output_dir: Path, *, rows: int = 64, callbacks: Any = (), masks: Any = None, **options: Any):
         options = {"max_steps": 4, "save_steps": 2, "logging_steps": 1, "seed": 1, **options}
         return PretrainingTrainer(
             model=make_model(),
@@ -58,9 +42,9 @@ def make_trainer(make_model, tokenizer):
                 disable_tqdm=True,
                 **{"per_device_train_batch_size": 4, **options},
             ),
-            train_dataset=Blocks(rows),
-            eval_dataset=Blocks(4),
-            data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1),
+            train_dataset=make_blocks(rows),
+            eval_dataset=make_blocks(4),
+            data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1, **masks or {}),
             processing_class=tokenizer,
             callbacks=list(callbacks),
         )

@@ -116,6 +116,8 @@ def test_an_older_checkpoint_begins_a_new_branch(run_dir, make_trainer, caplog):
         ({"seed": 2}, "--seed 1 there and 2 here"),
         ({"data_seed": 2}, "--data_seed 1 there and 2 here"),
         ({"rows": 32}, "rows of training data 64 there and 32 here"),
+        ({"masks": {"mlm_probability": 0.25}}, "--mlm_probability 0.15 there and 0.25 here"),
+        ({"masks": {"masking": "span"}}, "--masking token there and span here"),
     ],
 )
 def test_settings_that_would_silently_change_what_follows(run_dir, make_trainer, options, said):

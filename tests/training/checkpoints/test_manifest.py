@@ -21,6 +21,14 @@ def test_what_is_in_it(tmp_path, make_checkpoint):
     assert verify(checkpoint).total_bytes == 33
 
 
+def test_manifests_of_before_masks_were_noted_are_whole(tmp_path, make_checkpoint):
+    checkpoint = make_checkpoint(tmp_path, 3)
+    assert "masking" not in json.loads((checkpoint / MANIFEST_NAME).read_text())
+    assert verify(checkpoint).masking is None
+    masks = {"masking": "span", "mlm_probability": 0.15}
+    assert verify(make_checkpoint(tmp_path, 4, masking=masks)).masking == masks
+
+
 def test_a_flipped_bit_in_any_byte_of_the_manifest(tmp_path, make_checkpoint):
     path = make_checkpoint(tmp_path, 3) / MANIFEST_NAME
     data = path.read_bytes()
