@@ -20,6 +20,7 @@ from electra_hf.corpora.arguments import open_source
 from electra_hf.corpora.remote import as_path
 from electra_hf.errors import UsageError, run_script
 from electra_hf.models import PretrainingModel
+from electra_hf.models.checkpoint import GENERATOR_FOLDER
 from electra_hf.parser import ConfigArgumentParser, read_config
 from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
@@ -255,7 +256,9 @@ def describe_run(trainer: PretrainingTrainer, corpora: list[str], metrics: dict[
         results=metrics,
     )
     if model.has_generator:
-        facts["generator"] = describe_encoder(model.config.generator_config)
+        # A generator of several parts is no masked language model.
+        key = "generator" if GENERATOR_FOLDER in model.saved_parts else "towers"
+        facts[key] = describe_encoder(model.config.generator_config)
         facts["generator_parameters"] = count_parameters(model.generator)
     return facts
 

@@ -123,8 +123,8 @@ def load(cls: type["PretrainingModel"], name_or_path: str | os.PathLike, **kwarg
 
     parts = {cls.main_part: cls.load_main(name, **hub, **encoder_kwargs)}
     if cls.has_generator:
-        source = {"subfolder": GENERATOR_FOLDER} if generator_name is None else {}
-        parts["generator"] = load_masked_lm(generator_name or name, **source, **hub, **encoder_kwargs)
+        source = {"subfolder": cls.generator_folder} if generator_name is None else {}
+        parts["generator"] = cls.load_generator(generator_name or name, **source, **hub, **encoder_kwargs)
     settings = {**load_objective(name, cls.config_class, **hub), **overrides}
     configs = {f"{part}_config": model.config for part, model in parts.items()}
     pad_token_id = parts[cls.main_part].config.pad_token_id
@@ -168,6 +168,8 @@ def load_masked_lm(name: str, **kwargs: Any) -> Any:
 def load_extra_weights(model: "PretrainingModel", name: str, *, deltas: bool = True, **hub: Any) -> bool:
     """Give a joint model the weights that lie in `objective.safetensors`, if there is such a file.
 
+    Of the file of another objective it takes what both have, such as a head that detects replaced tokens.
+
     Args:
         model: The joint model.
         name: Folder or Hub id.
@@ -199,6 +201,10 @@ def load_extra_weights(model: "PretrainingModel", name: str, *, deltas: bool = T
         return False
     weights = _read_safetensors(lambda: load_file(path), Path(path))
     own = set(extra_names(model))
+    objective = load_objective(name, **hub).get("objective")
+    if objective is not None and objective not in model.config_class.objectives:
+        own &= weights.keys()
+        weights = {name: weights[name] for name in own}
     if not deltas or not any(name in weights for name in own if _is_delta(name)):
         # The embeddings were loaded with the parts: differences follow from them, or are not wanted.
         own = {name for name in own if not _is_delta(name)}
@@ -229,20 +235,19 @@ def _check_and_load(model: "PretrainingModel", weights: dict[str, Tensor], names
         raise CheckpointError(f"{path} does not fit the model: {error}") from error
 
 
-def has_generator(name: str, **hub: Any) -> bool:
+def has_generator(name: str, folder: str = GENERATOR_FOLDER, **hub: Any) -> bool:
     """Whether there is a generator in `generator/` of a folder or Hub repository, whole or not.
 
     Args:
         name: Folder or Hub id of the discriminator.
+        folder: Another place than `generator/`.
         hub: `revision`, `cache_dir` and `token` as in transformers.
 
     Raises:
         CheckpointError: If the repository is out of reach, so that nobody knows.
     """
     try:
-        path = cached_file(
-            name, CONFIG_NAME, subfolder=GENERATOR_FOLDER, _raise_exceptions_for_missing_entries=False, **hub
-        )
+        path = cached_file(name, CONFIG_NAME, subfolder=folder, _raise_exceptions_for_missing_entries=False, **hub)
     except OSError as error:
         raise CheckpointError(f"cannot tell whether {name} holds a generator: {error}") from error
     return path is not None

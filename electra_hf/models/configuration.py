@@ -43,6 +43,9 @@ class EncoderPass:
         detection_positions: Where the head that detects replaced tokens is applied: `tokens` or None.
         is_trained: Whether there is a backward pass.
         soft_positions: Where the gradient of a soft choice over the vocabulary is taken: `slots` or None.
+        copy_positions: Where a copy probability is computed: `tokens` or None.
+        sample_positions: Where the vocabulary is projected once more, to sample from it: `slots` or None.
+        head_states: How many hidden states the vocabulary's head takes at each position.
     """
 
     encoder: PreTrainedConfig
@@ -50,6 +53,9 @@ class EncoderPass:
     detection_positions: str | None = None
     is_trained: bool = True
     soft_positions: str | None = None
+    copy_positions: str | None = None
+    sample_positions: str | None = None
+    head_states: int = 1
 
 
 @strict
@@ -67,6 +73,9 @@ class PretrainingConfig(PreTrainedConfig):
     objectives: ClassVar[tuple[str, ...]] = ()
     objective_fields: ClassVar[tuple[str, ...]] = ("objective", "initialization")
     encoder_fields: ClassVar[tuple[str, ...]] = ()
+    # The families that can be used with it, and why no others.
+    families: ClassVar[tuple[str, ...]] = tuple(BACKBONES)
+    other_families: ClassVar[str] = ""
 
     objective: str = ""
     initialization: str = "reference"
@@ -89,6 +98,11 @@ class PretrainingConfig(PreTrainedConfig):
         for name in self.encoder_fields:
             config = getattr(self, name)
             backbone_of(config)
+            if config.model_type not in self.families:
+                raise UsageError(
+                    f"--objective {self.objective} cannot be used with --model_type {config.model_type}: "
+                    f"{self.other_families}; choose {', '.join(self.families)}"
+                )
             if problem := impossible_size(config):
                 raise UsageError(f"the {name.removesuffix('_config').replace('_', ' ')}'s {problem}")
 

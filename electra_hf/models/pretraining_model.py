@@ -29,6 +29,7 @@ class PretrainingModel(PreTrainedModel):
         main_part: Name of the attribute that holds the main encoder with its head. `<main_part>_config` is its field
             in the configuration, and it is the keyword of a loaded one.
         has_generator: Whether there is a generator too, in the attribute and keyword `generator`.
+        generator_folder: Where it is saved, or the first of its parts.
         main_is_masked_lm: Whether the main encoder has the head of a masked language model; otherwise it has the one
             that detects replaced tokens.
     """
@@ -37,6 +38,7 @@ class PretrainingModel(PreTrainedModel):
     config_class: ClassVar[type[PretrainingConfig]]  # pyright: ignore[reportIncompatibleVariableOverride]
     main_part: ClassVar[str]
     has_generator: ClassVar[bool]
+    generator_folder: ClassVar[str] = checkpoint.GENERATOR_FOLDER
     main_is_masked_lm: ClassVar[bool]
 
     base_model_prefix = ""
@@ -66,7 +68,7 @@ class PretrainingModel(PreTrainedModel):
     def saved_parts(self) -> dict[str, str]:
         """{folder of a saved model: attribute path of the plain model in it}; the root is ''."""
         main = f"{self.main_part}.encoder" if isinstance(self.main, EncoderWithDetectionHead) else self.main_part
-        return {"": main, checkpoint.GENERATOR_FOLDER: "generator"} if self.has_generator else {"": main}
+        return {"": main, self.generator_folder: "generator"} if self.has_generator else {"": main}
 
     @property
     def plain_parts(self) -> dict[str, PreTrainedModel]:
@@ -270,6 +272,11 @@ class PretrainingModel(PreTrainedModel):
         """The main encoder with its head, in fp32 unless `dtype` says otherwise; see `checkpoint.load_part`."""
         load = checkpoint.load_masked_lm if cls.main_is_masked_lm else checkpoint.load_discriminator
         return load(name, **kwargs)
+
+    @classmethod
+    def load_generator(cls, name: str, subfolder: str = "", **kwargs: Any) -> Any:
+        """The generator, likewise."""
+        return checkpoint.load_masked_lm(name, **({"subfolder": subfolder} if subfolder else {}), **kwargs)
 
     def load_weights(self, folder: Any) -> None:
         """Copy the weights of a saved folder into this model, in place: ties, device and optimiser stay valid.

@@ -133,6 +133,12 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
         tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
         return torch.stack([slots.float(), tokens.float()])
 
+    def judged_tokens(
+        self, like: Tensor, masked_positions: Tensor, masked_weights: Tensor, attention_mask: Tensor | None
+    ) -> Tensor:
+        """(b, l) in the dtype of `like`: 1 for the tokens that the discriminator's loss comes from."""
+        return real_tokens(like, attention_mask)
+
     def forward(
         self,
         input_ids: Tensor,
@@ -177,7 +183,7 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
         hidden = self.encode(self.discriminator.base_model, corrupted, attention_mask, token_type_ids, words)
         logits = self.discriminator.discriminator_predictions(hidden).float()  # (b, l)
         bce = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
-        rtd_loss_sum = (bce * real_tokens(bce, attention_mask)).sum()
+        rtd_loss_sum = (bce * self.judged_tokens(bce, masked_positions, masked_weights, attention_mask)).sum()
 
         if num_items_in_batch is None:
             num_items_in_batch = self.count_items(

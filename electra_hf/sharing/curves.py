@@ -8,7 +8,7 @@ score: a curve says something only by its distance from them.
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from electra_hf.errors import CheckpointError
 STATE_FILE = "trainer_state.json"
 
 # Three of the Okabe-Ito colours: they stay apart for readers with any of the common colour vision deficiencies.
-BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
+COLOURS = BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 INK, GREY, GRID = "#333333", "#777777", "#E4E4E4"
 
 
@@ -84,43 +84,115 @@ def load_log_history(run_folder: str | Path) -> list[dict[str, Any]]:
     return history
 
 
+@dataclass(frozen=True)
+class Panel:
+    """One panel of the picture; drawn if the log holds one of its metrics.
+
+    Attributes:
+        title: Above it.
+        metrics: {metric: label in the legend, "" for a panel with one line}.
+        ceiling: `vocabulary`, `coin` or `half`: what a model that knows nothing would score; None draws no such line.
+        ceiling_unless: Metric of runs for which that line would mean nothing.
+        share: Metric that is the share of positives, for the loss of a model that knows only this one.
+        limits: Lowest and highest value, None where the data decide.
+    """
+
+    title: str
+    metrics: dict[str, str]
+    ceiling: str | None = None
+    ceiling_unless: str | None = None
+    share: str | None = None
+    limits: tuple[float | None, float | None] = (None, None)
+
+
+_FRACTIONS = (-0.03, 1.03)
+_PAIRS = (("nsp", "Next sentence or random one"), ("sop", "Order of two segments"))
+PANELS = (
+    Panel("Total loss", {"loss": ""}),
+    Panel("Masked-token loss", {"mlm_loss": ""}, ceiling="vocabulary"),
+    Panel("Generator: masked-token loss", {"generator_loss": ""}, ceiling="vocabulary"),
+    # Where tokens can be copied, most of them are known from the start.
+    Panel(
+        "Main encoder: loss of the original tokens",
+        {"main_mlm_loss": ""},
+        ceiling="vocabulary",
+        ceiling_unless="copy_probability",
+    ),
+    Panel("Discriminator: replaced-token loss", {"rtd_loss": ""}, ceiling="coin", share="replaced_fraction"),
+    Panel("Discriminator: loss of noise or text", {"nce_loss": ""}),
+    *(Panel(f"{name}: loss", {f"{kind}_loss": ""}, ceiling="coin") for kind, name in _PAIRS),
+    Panel(
+        "Discriminator: finding the swapped tokens",
+        {"rtd_auc": "AUC", "rtd_precision": "precision", "rtd_recall": "recall"},
+        limits=_FRACTIONS,
+    ),
+    Panel("Discriminator: telling noise from text", {"nce_auc": "AUC"}, limits=_FRACTIONS),
+    Panel("Log-likelihood of a token, by its energy", {"log_likelihood": ""}),
+    Panel("Accuracy at the masks", {"mlm_accuracy": ""}, limits=(0, None)),
+    Panel(
+        "Main encoder: restoring the text",
+        {"main_mlm_accuracy": "accuracy at the masks", "all_tokens_accuracy": "accuracy everywhere"},
+        limits=(0, None),
+    ),
+    Panel(
+        "Main encoder: probability of copying",
+        {"copy_probability": "all tokens", "replaced_copy_probability": "swapped tokens"},
+        limits=(0, None),
+    ),
+    *(Panel(f"{name}: accuracy", {f"{kind}_accuracy": ""}, ceiling="half") for kind, name in _PAIRS),
+    Panel(
+        "Generator: what it makes of the masks",
+        {
+            "generator_accuracy": "accuracy at the masks",
+            "replaced_fraction": "swapped share of all tokens",
+        },
+        limits=(0, None),
+    ),
+)
+_COLUMNS = (3, 4)
+
+
 def plot_training_curves(
     log_history: Sequence[dict[str, Any]], path: str | Path, *, title: str, vocab_size: int | None
 ) -> Path:
-    """Draw the six panels of a pre-training run into one PNG.
+    """Draw a pre-training run into one PNG: the panels whose metrics its objective logs.
 
     Args:
-        log_history: Rows as `load_log_history` returns them. Metrics that no row has are named as missing.
+        log_history: Rows as `load_log_history` returns them.
         path: Where the picture goes; its folder is created.
         title: The line above the panels, usually the name of the run.
-        vocab_size: Size of the vocabulary, for the loss of a generator that guesses; None leaves that line out.
+        vocab_size: Size of the vocabulary, for the loss of a model that guesses; None leaves that line out.
 
     Returns:
         The path of the picture.
     """
-    figure = Figure(figsize=(13.5, 7.2), layout="constrained")
+    logged = {key.removeprefix("eval_") for row in log_history for key, value in row.items() if _is_finite(value)}
+    # The total loss is always there, and says so if it is missing.
+    panels = [panel for panel in PANELS if panel is PANELS[0] or logged & panel.metrics.keys()]
+    count = len(panels) + 1
+    columns = min(_COLUMNS, key=lambda columns: -count % columns)  # with the fewest empty places
+    rows = math.ceil(count / columns)
+    figure = Figure(figsize=(4.5 * columns, 3.6 * rows), layout="constrained")
     FigureCanvasAgg(figure)  # the figure's own canvas: no global state of pyplot, no display needed
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.12, wspace=0.03, hspace=0.04)  # type: ignore[union-attr]
     figure.suptitle(title, x=0.012, ha="left", fontsize=15, fontweight="bold", color=INK)
     figure.text(
-        0.988, 0.975, "line: training text     ○ held-out text", ha="right", va="top", fontsize=10.5, color=GREY
-    )
-    (total, generator, discriminator), (detection, generation, optimisation) = figure.subplots(2, 3)
-
-    _panel(total, log_history, "Total loss", {"loss": ("", BLUE)})
-    if any("mlm_loss" in row or "eval_mlm_loss" in row for row in log_history):
-        _draw_masked_lm((generator, generation, discriminator, detection), log_history)
-    else:
-        _draw_detection((generator, generation, discriminator, detection), log_history)
-    if vocab_size is not None:
-        _reference(generator, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
-    _optimisation_panel(optimisation, log_history)
+        0.988, 1 - 0.18 / (3.6 * rows), "line: training text     ○ held-out text",
+        ha="right", va="top", fontsize=10.5, color=GREY,
+    )  # fmt: skip
+    places: list[Axes] = list(figure.subplots(rows, columns).flat)
+    *places, last = places[:count]
+    for unused in figure.axes[count:]:
+        unused.remove()
+    for axes, panel in zip(places, panels, strict=True):
+        _draw_panel(axes, log_history, panel, vocab_size)
+    _optimisation_panel(last, log_history)
 
     steps = [float(row["step"]) for row in log_history if _is_finite(row.get("step"))]
     for axes in figure.axes:
         if axes.has_data() and steps:
             axes.set_xlim(left=min(0, *steps) if max(steps) > 0 else -1, right=max(max(steps), 1) * 1.02)
-    for axes in (detection, generation, optimisation):
+    for axes in [*places, last][-columns:]:
         if axes.has_data():
             axes.set_xlabel("step", color=INK)
 
@@ -130,66 +202,33 @@ def plot_training_curves(
     return path
 
 
-def _draw_detection(panels: Sequence[Axes], log_history: Sequence[dict[str, Any]]) -> None:
-    """Loss and shares of a generator, then of a discriminator."""
-    generator, generation, discriminator, detection = panels
-    _panel(generator, log_history, "Generator: masked-token loss", {"generator_loss": ("", BLUE)})
-    _panel(discriminator, log_history, "Discriminator: replaced-token loss", {"rtd_loss": ("", BLUE)})
-    _reference(discriminator, math.log(2), "ln 2: a coin toss")
-    _base_rate(discriminator, log_history)
-    _panel(
-        detection,
-        log_history,
-        "Discriminator: finding the swapped tokens",
-        {
-            "rtd_auc": ("AUC", BLUE),
-            "rtd_precision": ("precision", VERMILION),
-            "rtd_recall": ("recall", GREEN),
-        },
-    )
-    if detection.has_data():
-        detection.set_ylim(-0.03, 1.03)
-    _panel(
-        generation,
-        log_history,
-        "Generator: what it makes of the masks",
-        {
-            "generator_accuracy": ("accuracy at the masks", BLUE),
-            "replaced_fraction": ("swapped share of all tokens", VERMILION),
-        },
-    )
-    if generation.has_data():
-        generation.set_ylim(bottom=0)
-
-
-def _draw_masked_lm(panels: Sequence[Axes], log_history: Sequence[dict[str, Any]]) -> None:
-    """Loss and accuracy at the masks, then of pairs of segments if there are any."""
-    masks, accuracy, pairs, pair_accuracy = panels
-    _panel(masks, log_history, "Masked-token loss", {"mlm_loss": ("", BLUE)})
-    _panel(accuracy, log_history, "Accuracy at the masks", {"mlm_accuracy": ("", BLUE)})
-    logged = {name.removeprefix("eval_") for row in log_history for name in row}
-    kind = next((kind for kind in ("nsp", "sop") if f"{kind}_loss" in logged), None)
-    if kind is None:
-        pairs.set_axis_off()
-        pair_accuracy.set_axis_off()
+def _draw_panel(axes: Axes, log_history: Sequence[dict[str, Any]], panel: Panel, vocab_size: int | None) -> None:
+    """Draw the metrics as lines and their `eval_` twins as points, and what they are measured by."""
+    axes.set_title(panel.title, loc="left", fontsize=11.5, color=INK)
+    found = [
+        _draw(axes, log_history, key, label, colour)
+        for (key, label), colour in zip(panel.metrics.items(), COLOURS, strict=False)
+    ]
+    if not any(found):
+        _say_missing(axes, panel.metrics)
         return
-    name = {"nsp": "Next sentence or random one", "sop": "Order of two segments"}[kind]
-    _panel(pairs, log_history, f"{name}: loss", {f"{kind}_loss": ("", BLUE)})
-    _reference(pairs, math.log(2), "ln 2: a coin toss")
-    _panel(pair_accuracy, log_history, f"{name}: accuracy", {f"{kind}_accuracy": ("", BLUE)})
-    _reference(pair_accuracy, 0.5, "a coin toss")
-
-
-def _panel(axes: Axes, log_history: Sequence[dict[str, Any]], title: str, metrics: dict[str, tuple[str, str]]) -> None:
-    """Draw metrics, key -> (label, colour), as lines and their `eval_` twins as points."""
-    axes.set_title(title, loc="left", fontsize=11.5, color=INK)
-    drawn = [_draw(axes, log_history, key, label, colour) for key, (label, colour) in metrics.items()]
-    if any(drawn):
-        _dress(axes)
-        if len(metrics) > 1:
-            axes.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.4, labelcolor=INK)
-    else:
-        _say_missing(axes, metrics)
+    _dress(axes)
+    if sum(found) > 1:
+        axes.legend(frameon=False, fontsize=9.5, loc="best", handlelength=1.4, labelcolor=INK)
+    is_meaningless = panel.ceiling_unless and any(
+        key in row for row in log_history for key in (panel.ceiling_unless, f"eval_{panel.ceiling_unless}")
+    )
+    if panel.ceiling == "vocabulary" and vocab_size is not None and not is_meaningless:
+        _reference(axes, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
+    if panel.ceiling == "coin":
+        _reference(axes, math.log(2), "ln 2: a coin toss")
+    if panel.ceiling == "half":
+        _reference(axes, 0.5, "a coin toss")
+    if panel.share is not None:
+        _base_rate(axes, log_history, panel.share)
+    low, high = panel.limits
+    if low is not None or high is not None:
+        axes.set_ylim(low, high)
 
 
 def _draw(axes: Axes, log_history: Sequence[dict[str, Any]], key: str, label: str, colour: str) -> bool:
@@ -229,7 +268,7 @@ def _optimisation_panel(axes: Axes, log_history: Sequence[dict[str, Any]]) -> No
     names = " and ".join(label for _, label, _ in scales)
     axes.set_title(names[:1].upper() + names[1:] or "Learning rate", loc="left", fontsize=11.5, color=INK)
     if not scales:
-        _say_missing(axes, {"learning_rate": ("", ""), "grad_norm": ("", ""), "tokens_per_second": ("", "")})
+        _say_missing(axes, ("learning_rate", "grad_norm", "tokens_per_second"))
         return
     for number, (series, label, colour) in enumerate(scales):
         scale = axes if number == 0 else axes.twinx()
@@ -246,8 +285,6 @@ def _optimisation_panel(axes: Axes, log_history: Sequence[dict[str, Any]]) -> No
 
 def _reference(axes: Axes, value: float, text: str) -> None:
     """A thin labelled line at the score of a model that knows nothing."""
-    if not axes.has_data():
-        return
     axes.axhline(value, color=GREY, linewidth=1, linestyle=(0, (4, 3)), zorder=1)
     _note(axes, value, text)
     low, high = axes.get_ylim()
@@ -269,13 +306,11 @@ def _note(axes: Axes, value: float, text: str, *, below: bool = False) -> None:
     )
 
 
-def _base_rate(axes: Axes, log_history: Sequence[dict[str, Any]]) -> None:
+def _base_rate(axes: Axes, log_history: Sequence[dict[str, Any]], share: str) -> None:
     """The loss of a discriminator that knows how many tokens are swapped, but not which: the one to get below."""
-    if not axes.has_data():
-        return
-    shares = Series.of(log_history, "replaced_fraction")
+    shares = Series.of(log_history, share)
     if not shares.steps:
-        shares = Series.of(log_history, "eval_replaced_fraction")
+        shares = Series.of(log_history, f"eval_{share}")
     if len(shares.steps) < 2:
         return
     losses = [binary_entropy(share) for share in shares.values]
@@ -292,7 +327,7 @@ def binary_entropy(share: float) -> float:
     return sum(-p * math.log(p) for p in (share, 1 - share) if p > 0)
 
 
-def _say_missing(axes: Axes, metrics: dict[str, tuple[str, str]]) -> None:
+def _say_missing(axes: Axes, metrics: Iterable[str]) -> None:
     """A panel without data says so, and which keys it looked for."""
     axes.set_axis_off()
     text = "not logged in this run:\n" + "\n".join(metrics)

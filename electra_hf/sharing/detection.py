@@ -103,6 +103,10 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
             "another task has lost its detection head: give the pre-trained one"
         )
     objective = load_objective(name)
+    if objective.get("objective") == "electric":
+        raise CheckpointError(
+            f"{name} is an Electric model, whose scores are energies and no suspicions: see them with electra-hf score"
+        )
     # A temperature that fell towards 1 is no longer what it was at the beginning.
     falling = objective.get("temperature_schedule", "constant") != "constant"
     temperature = 1.0 if falling else objective.get("temperature", 1.0)

@@ -28,6 +28,7 @@ class ModelCardFacts(TypedDict, total=False):
     encoder: str  # the architecture in words, such as "electra, 12 layers, hidden size 256, 4 heads"
     encoder_parameters: int
     generator: str
+    towers: str  # each of the two that the noise of Electric comes from, in the place of a generator
     generator_parameters: int
     command: str  # the command line that trains this model
     steps: int
@@ -83,12 +84,18 @@ def _bullets(facts: ModelCardFacts) -> str:
             "Encoder",
             _joined(facts.get("encoder"), _count(facts.get("encoder_parameters"), "parameters")),
         ),
-        ("Generator", _joined(facts.get("generator"), _count(facts.get("generator_parameters"), "parameters"))),
+        ("Generator", _joined(_generator(facts), _count(facts.get("generator_parameters"), "parameters"))),
         ("Longest input", _count(facts.get("max_length"), "tokens")),
         ("Tokens seen", _joined(_count(facts.get("tokens_seen"), ""), _count(facts.get("steps"), "steps"))),
         ("Hardware", facts.get("hardware", "")),
     ]
     return "\n".join(f"- **{label}**: {value}" for label, value in lines if value)
+
+
+def _generator(facts: ModelCardFacts) -> str | None:
+    if "towers" in facts:
+        return f"two towers (`generator_forward/`, `generator_backward/`), each {facts['towers']}"
+    return facts.get("generator")
 
 
 def _count(number: int | None, unit: str) -> str:
@@ -127,9 +134,10 @@ def _loading(name: str, has_generator: bool) -> str:
 
 def _limitations(facts: ModelCardFacts) -> str:
     rows = metric_rows(facts.get("results", {}))
+    detects = "replaced-token-detection" in facts.get("tags", [])
     measured = "The numbers above are about its own pre-training task" if rows else "No evaluation is recorded here"
     sentences = [f"{measured}; how well it does on another task is known only after fine-tuning on it."]
-    if "generator" in facts:
+    if detects and "generator" in facts:
         sentences.append(
             "The detection scores of two models can be compared only if their generators are the same: a better "
             "generator makes better fakes."
@@ -138,6 +146,6 @@ def _limitations(facts: ModelCardFacts) -> str:
         "The model knows the language, the topics and the biases of the text listed above and has not been checked "
         "for harmful ones."
     )
-    if "generator" in facts:
+    if detects:
         sentences.append("It writes no text, and its suspicion of a token is no judgement of grammar or of truth.")
     return "## Limitations\n\n" + " ".join(sentences)

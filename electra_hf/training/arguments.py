@@ -28,7 +28,8 @@ class ModelArguments:
         metadata={
             "help": "What is learnt: rtd (ELECTRA: a generator swaps tokens, a discriminator finds them), mlm (BERT: "
             "hidden tokens are predicted), mlm_nsp and mlm_sop (BERT and ALBERT: and pairs of segments judged, with "
-            "--packing nsp or sop). Default: that of --model_name_or_path, or rtd.",
+            "--packing nsp or sop), electra_15, replace_mlm and all_tokens_mlm (ELECTRA's ablations), electric (an "
+            "energy for each token). Default: that of --model_name_or_path, or rtd.",
             "choices": sorted(OBJECTIVES),
         },
     )
@@ -119,6 +120,9 @@ class ModelArguments:
     generator_weight: float | None = field(default=None, metadata={"help": "Weight of the generator's loss (1)."})
     discriminator_weight: float | None = field(
         default=None, metadata={"help": "Weight of the discriminator's loss (50)."}
+    )
+    main_weight: float | None = field(
+        default=None, metadata={"help": "Weight of the main encoder's loss in replace_mlm and all_tokens_mlm (1)."}
     )
     sampler: str | None = field(
         default=None,

@@ -75,7 +75,20 @@ class Meter(ABC):
         return torch.ones_like(batch["input_ids"], dtype=torch.bool) if mask is None else mask.bool()
 
 
-class ReplacedTokenDetectionMeter(Meter):
+class DetectionMeter(Meter):
+    """With histograms of scores, for the area under the ROC curve."""
+
+    extra = 2 * _BINS
+
+    def _count_scores(self, logits: Tensor, positive: Tensor, counted: Tensor) -> None:
+        """Add scores to two histograms one after the other: of positive tokens, and of the others; all (b, l)."""
+        start = len(self.sums)
+        scaled = (logits.clamp(-_LOGIT_RANGE, _LOGIT_RANGE) + _LOGIT_RANGE) / (2 * _LOGIT_RANGE)
+        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + torch.where(positive, start, start + _BINS)
+        self.state.scatter_add_(0, bins.flatten(), counted.flatten().to(self.state.dtype))
+
+
+class ReplacedTokenDetectionMeter(DetectionMeter):
     """generator_loss, rtd_loss, generator_accuracy, replaced_fraction, rtd_precision, rtd_recall and rtd_auc."""
 
     sums = (
@@ -84,37 +97,39 @@ class ReplacedTokenDetectionMeter(Meter):
         "slots",
         "generator_correct",
         "tokens",
+        "judged",  # what the discriminator learns from
         "replaced",
         "suspected",  # tokens that the discriminator takes for replaced
         "found",  # replaced, and suspected
     )
-    extra = 2 * _BINS
 
     @torch.no_grad()
     def update(self, outputs: ReplacedTokenDetectionOutput, batch: Mapping[str, Tensor]) -> None:
         # Few operations, each on many values at once: on a GPU their number is what they cost.
         real = self._real(batch)
-        logits, replaced, suspected = outputs.logits, outputs.labels & real, (outputs.logits > 0) & real
+        judged = self._judged(batch, real)
+        logits, replaced, suspected = outputs.logits, outputs.labels & judged, (outputs.logits > 0) & judged
         dtype = self.state.dtype
         losses = torch.stack([outputs.generator_loss_sum, outputs.rtd_loss_sum]).to(dtype)
         slots = torch.stack([batch["masked_weights"], outputs.generator_correct.to(batch["masked_weights"])])
-        tokens = torch.stack([real, replaced, suspected, replaced & suspected])
+        tokens = torch.stack([real, judged, replaced, suspected, replaced & suspected])
         count = len(self.sums)
         self.state[:count] += torch.cat([losses, *(x.flatten(1).sum(1, dtype=dtype) for x in (slots, tokens))])
-        # Two histograms one after the other: of replaced tokens, and of original ones.
-        scaled = (logits.clamp(-_LOGIT_RANGE, _LOGIT_RANGE) + _LOGIT_RANGE) / (2 * _LOGIT_RANGE)
-        bins = (scaled.nan_to_num() * (_BINS - 1)).long() + torch.where(replaced, count, count + _BINS)
-        self.state.scatter_add_(0, bins.flatten(), real.flatten().to(dtype))
+        self._count_scores(logits, replaced, judged)
+
+    def _judged(self, batch: Mapping[str, Tensor], real: Tensor) -> Tensor:
+        """(b, l) bool, the tokens whose detection is learnt and measured."""
+        return real
 
     def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
         return {
-            "generator_loss": _ratio(sums["generator_loss_sum"], sums["slots"]),
-            "generator_accuracy": _ratio(sums["generator_correct"], sums["slots"]),
-            "rtd_loss": sums["rtd_loss_sum"] / sums["tokens"],
+            "generator_loss": ratio(sums["generator_loss_sum"], sums["slots"]),
+            "generator_accuracy": ratio(sums["generator_correct"], sums["slots"]),
+            "rtd_loss": ratio(sums["rtd_loss_sum"], sums["judged"]),
             "replaced_fraction": sums["replaced"] / sums["tokens"],
-            "rtd_precision": _ratio(sums["found"], sums["suspected"]),
-            "rtd_recall": _ratio(sums["found"], sums["replaced"]),
-            "rtd_auc": area_under_curve(extra[:_BINS], extra[_BINS:]),
+            "rtd_precision": ratio(sums["found"], sums["suspected"]),
+            "rtd_recall": ratio(sums["found"], sums["replaced"]),
+            "rtd_auc": area_under_curve(*extra.chunk(2)),
         }
 
 
@@ -131,12 +146,13 @@ class MaskedLanguageModelingMeter(Meter):
 
     def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
         return {
-            "mlm_loss": _ratio(sums["mlm_loss_sum"], sums["slots"]),
-            "mlm_accuracy": _ratio(sums["correct"], sums["slots"]),
+            "mlm_loss": ratio(sums["mlm_loss_sum"], sums["slots"]),
+            "mlm_accuracy": ratio(sums["correct"], sums["slots"]),
         }
 
 
-def _ratio(part: float, whole: float) -> float:
+def ratio(part: float, whole: float) -> float:
+    """NaN where there is nothing to divide by."""
     return part / whole if whole else float("nan")
 
 
@@ -155,7 +171,7 @@ def area_under_curve(positives: Tensor, negatives: Tensor) -> float:
     """
     below = negatives.cumsum(0) - negatives
     pairs = positives.sum() * negatives.sum()
-    return _ratio((positives * (below + negatives / 2)).sum().item(), pairs.item())
+    return ratio((positives * (below + negatives / 2)).sum().item(), pairs.item())
 
 
 def unigram_accuracy(train_counts: np.ndarray, eval_counts: np.ndarray, special_ids: list[int]) -> float:
@@ -172,4 +188,4 @@ def unigram_accuracy(train_counts: np.ndarray, eval_counts: np.ndarray, special_
     train_counts, eval_counts = train_counts.copy(), eval_counts.copy()
     train_counts[special_ids] = 0
     eval_counts[special_ids] = 0
-    return _ratio(float(eval_counts[train_counts.argmax()]), float(eval_counts.sum()))
+    return ratio(float(eval_counts[train_counts.argmax()]), float(eval_counts.sum()))

@@ -15,11 +15,9 @@ from electra_hf.models import PretrainingConfig, PretrainingModel, derive_genera
 from electra_hf.models.attention import check_attention_name
 from electra_hf.models.backbones import BACKBONES, Backbone, backbone_of
 from electra_hf.models.checkpoint import (
-    GENERATOR_FOLDER,
     LOADING_ERRORS,
     has_generator,
     load_extra_weights,
-    load_masked_lm,
     load_objective,
 )
 from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
@@ -38,7 +36,7 @@ SETTINGS = tuple(
             name
             for objective in OBJECTIVES.values()
             for name in objective.model.config_class.objective_fields
-            if name != "objective"
+            if name not in ("objective", "special_token_ids")
         }
     )
 )
@@ -91,7 +89,8 @@ def build_model(
             has no effect on this objective.
         CheckpointError: If a checkpoint is incomplete.
     """
-    model_class = chosen_objective(model_args).model
+    objective = chosen_objective(model_args)
+    model_class = objective.model
     settings = _settings(model_args, model_class.config_class)
     source, hub = model_args.model_name_or_path, _hub_options(model_args)
     encoder = {**hub}
@@ -102,7 +101,7 @@ def build_model(
     main = model_class.load_main(source, **encoder) if source else None
     _refuse_sizes_of_loaded_halves(model_args)
     place = _generator_place(model_args) if model_class.has_generator else None
-    generator = load_masked_lm(place[0], subfolder=place[1], **encoder) if place else None
+    generator = model_class.load_generator(place[0], place[1], **encoder) if place else None
 
     if main is not None:
         settings = {**load_objective(cast(str, source), model_class.config_class, **hub), **settings}
@@ -121,6 +120,11 @@ def build_model(
     if named:
         for config in configs.values():
             config._attn_implementation = model_args.attn_implementation
+    settings["objective"] = objective.name
+    if "special_token_ids" in model_class.config_class.objective_fields:
+        # What the collator never masks.
+        special = (tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id, tokenizer.mask_token_id)
+        settings["special_token_ids"] = sorted({cast(int, token) for token in special})
     config = model_class.config_class(**configs, **settings, pad_token_id=main_config.pad_token_id)
     try:
         model = model_class(config, **parts)
@@ -129,7 +133,7 @@ def build_model(
             raise
         raise UsageError(f"--attn_implementation {model_args.attn_implementation} cannot be used: {error}") from error
     if source:
-        load_extra_weights(model, source, deltas=place == (source, GENERATOR_FOLDER), **hub)
+        load_extra_weights(model, source, deltas=place == (source, model_class.generator_folder), **hub)
     model.implementation, model.attn_implementation = model_args.implementation, model_args.attn_implementation
     return model
 
@@ -168,8 +172,8 @@ def _generator_place(model_args: ModelArguments) -> tuple[str, str] | None:
     """Folder or Hub id of the generator's checkpoint, and the folder in it; None if it starts afresh."""
     if model_args.generator_name_or_path:
         return model_args.generator_name_or_path, ""
-    name = model_args.model_name_or_path
-    return (name, GENERATOR_FOLDER) if name and has_generator(name, **_hub_options(model_args)) else None
+    name, folder = model_args.model_name_or_path, chosen_objective(model_args).model.generator_folder
+    return (name, folder) if name and has_generator(name, folder, **_hub_options(model_args)) else None
 
 
 def _refuse_sizes_of_loaded_halves(model_args: ModelArguments) -> None:

@@ -6,13 +6,23 @@ from dataclasses import dataclass
 
 from electra_hf.errors import UsageError
 from electra_hf.models import (
+    ElectraForMaskedTokenDetection,
     ElectraForReplacedTokenDetection,
+    ElectricForPreTraining,
+    EncoderForAllTokensMaskedLanguageModeling,
     EncoderForMaskedLanguageModeling,
+    EncoderForReplacedMaskedLanguageModeling,
     EncoderForSentencePairs,
     PretrainingModel,
 )
 from electra_hf.training.metrics import MaskedLanguageModelingMeter, Meter, ReplacedTokenDetectionMeter
 from electra_hf.training.pair_metrics import NextSentenceMeter, SentenceOrderMeter
+from electra_hf.training.two_encoder_metrics import (
+    AllTokensMaskedLanguageModelingMeter,
+    ElectricMeter,
+    MaskedTokenDetectionMeter,
+    ReplacedMaskedLanguageModelingMeter,
+)
 
 
 @dataclass(frozen=True)
@@ -89,6 +99,18 @@ def _mlm_starts(vocab_size: int) -> list[Start]:
     return [vocabulary_start("encoder", "masked_lm", "mlm_loss", vocab_size)]
 
 
+def _generator_start(vocab_size: int) -> list[Start]:
+    """Where the main encoder's first loss depends on the share of masked positions."""
+    return [vocabulary_start("generator", "generator", "generator_loss", vocab_size)]
+
+
+def _replace_mlm_starts(vocab_size: int) -> list[Start]:
+    return [
+        *_generator_start(vocab_size),
+        vocabulary_start("encoder", "masked_lm", "main_mlm_loss", vocab_size),
+    ]
+
+
 def _pair_starts(part: str, metric: str) -> Callable[[int], list[Start]]:
     return lambda vocab_size: [*_mlm_starts(vocab_size), coin_start(part, "masked_lm", metric)]
 
@@ -98,7 +120,7 @@ def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fract
     if metrics["generator_accuracy"] > 0.8:
         return {
             "generator too strong": f"the generator predicts {metrics['generator_accuracy']:.0%} of the masked "
-            "tokens, so few are replaced and the discriminator has little to learn: lower --generator_width, or the "
+            "tokens, so few are replaced and the main encoder has little to learn: lower --generator_width, or the "
             "text repeats itself"
         }
     if metrics["replaced_fraction"] < 0.15 * mask_fraction:
@@ -134,6 +156,28 @@ def diagnose_detection(metrics: Mapping[str, float], progress: float, mask_fract
     return findings
 
 
+def _diagnose_copies(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    findings = diagnose_generator(metrics, progress, mask_fraction)
+    if progress > 0.25 and metrics["replaced_copy_probability"] > 0.95 * metrics["copy_probability"]:
+        findings["copies everything"] = (
+            f"replaced tokens are copied with probability {metrics['replaced_copy_probability']:.2f}, and all tokens "
+            f"with {metrics['copy_probability']:.2f}: the encoder does not find the replacements yet. A run of a few "
+            "thousand steps may be too short; a longer one needs a higher --main_weight or another --learning_rate"
+        )
+    return findings
+
+
+def _diagnose_energies(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
+    # The noise is the least that the energies can learn: they start from its likelihoods (`nce_auc` is then 0.5).
+    if progress > 0.25 and metrics["log_likelihood"] < -metrics["generator_loss"] - 1:
+        return {
+            "energies worse than the noise": f"by its energy a token of the text has the log-likelihood "
+            f"{metrics['log_likelihood']:.2f}, and the noise gives it {-metrics['generator_loss']:.2f}. A run of "
+            "a few thousand steps may be too short; in a longer one lower --learning_rate or lengthen the warm-up"
+        }
+    return {}
+
+
 def _nothing_to_diagnose(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
     return {}
 
@@ -164,6 +208,62 @@ _ALL = (
         random_replace_prob=0.1,
         starts=_mlm_starts,
         diagnose=_nothing_to_diagnose,
+    ),
+    Objective(
+        name="electra_15",
+        about="A text encoder pre-trained as ELECTRA 15 %, an ablation of ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
+        "this model, the discriminator, learns to tell which ones, from the masked positions only. It is meant to be "
+        "fine-tuned. The generator is in the folder `generator/`.",
+        tags=("electra", "replaced-token-detection", "pretraining"),
+        model=ElectraForMaskedTokenDetection,
+        meter=MaskedTokenDetectionMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_rtd_starts,
+        diagnose=diagnose_detection,
+    ),
+    Objective(
+        name="replace_mlm",
+        about="A text encoder pre-trained as Replace MLM, an ablation of ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
+        "this model learns to restore them. It has never seen a mask token. It is meant to be fine-tuned. The "
+        "generator is in the folder `generator/`.",
+        tags=("masked-language-modeling", "pretraining"),
+        model=EncoderForReplacedMaskedLanguageModeling,
+        meter=ReplacedMaskedLanguageModelingMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_replace_mlm_starts,
+        diagnose=diagnose_generator,
+    ),
+    Objective(
+        name="all_tokens_mlm",
+        about="A text encoder pre-trained as All-Tokens MLM, an ablation of ELECTRA "
+        "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
+        "this model learns to restore the whole text, with a mechanism that copies what was not swapped. It has never "
+        "seen a mask token. It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        tags=("masked-language-modeling", "pretraining"),
+        model=EncoderForAllTokensMaskedLanguageModeling,
+        meter=AllTokensMaskedLanguageModelingMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_generator_start,
+        diagnose=_diagnose_copies,
+    ),
+    Objective(
+        name="electric",
+        about="A text encoder pre-trained as Electric "
+        "([Clark et al., 2020](https://arxiv.org/abs/2012.08561)): an energy-based model that learns how likely each "
+        "token of a text is, from telling the text from noise. It can be fine-tuned, and it scores sentences in one "
+        "pass: `electra-hf score`. The logit of a token is its energy, minus the log of its likelihood.",
+        tags=("electric", "energy-based-model", "pretraining"),
+        model=ElectricForPreTraining,
+        meter=ElectricMeter,
+        mask_replace_prob=0.85,
+        random_replace_prob=0.0,
+        starts=_generator_start,
+        diagnose=_diagnose_energies,
     ),
     Objective(
         name="mlm_nsp",

@@ -94,6 +94,22 @@ def test_few_rows_and_missing_keys_are_drawn_or_named(history: list, tmp_path: P
         assert axes.has_data() or "not logged in this run" in "".join(text.get_text() for text in axes.texts)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (("mlm_loss", "mlm_accuracy"), ["Masked-token loss", "Accuracy at the masks"]),
+        (("nce_loss",), ["Discriminator: loss of noise or text"]),
+        (("mlm_loss", "sop_loss"), ["Masked-token loss", "Order of two segments: loss"]),
+        (("eval_copy_probability",), ["Main encoder: probability of copying"]),
+    ],
+)
+def test_the_panels_are_those_of_what_was_logged(metrics, expected, tmp_path: Path, figures: list[Figure]):
+    rows = [{"step": step, "loss": 2.0, **dict.fromkeys(metrics, 0.5)} for step in (1, 2)]
+    plot_training_curves(rows, tmp_path / "c.png", title="run", vocab_size=30)
+    titles = [axes.get_title(loc="left") for axes in figures[0].axes]
+    assert titles == ["Total loss", *expected, "Learning rate"]
+
+
 def test_the_speed_takes_the_place_of_a_missing_gradient_norm(tmp_path: Path, figures: list[Figure]):
     rows = [{key: value for key, value in row.items() if key != "grad_norm"} for row in HISTORY]
     plot_training_curves(rows, tmp_path / "c.png", title="run", vocab_size=None)

@@ -63,3 +63,17 @@ def test_only_a_fresh_model_is_held_to_the_start_values(tmp_path, caplog):
         with caplog.at_level(logging.WARNING):
             log(HealthCallback(RTD, vocab_size=1000, mask_fraction=0.15, fresh=fresh), logs, 1, tmp_path)
         assert len(caplog.records) == messages
+
+
+def test_energies_and_copies_are_watched():
+    electric = {"generator_loss": 3.0, "log_likelihood": -2.8, "nce_auc": 0.6}
+    assert not OBJECTIVES["electric"].diagnose(electric, 0.9, 0.15)
+    assert not OBJECTIVES["electric"].diagnose({**electric, "log_likelihood": -9.0}, 0.1, 0.15)
+    assert "energies worse" in next(
+        iter(OBJECTIVES["electric"].diagnose({**electric, "log_likelihood": -9.0}, 0.9, 0.15))
+    )
+    copies = {"generator_accuracy": 0.3, "replaced_fraction": 0.1, "copy_probability": 0.85}
+    diagnose = OBJECTIVES["all_tokens_mlm"].diagnose
+    assert not diagnose({**copies, "replaced_copy_probability": 0.4}, 0.9, 0.15)
+    assert "copies everything" in diagnose({**copies, "replaced_copy_probability": 0.84}, 0.9, 0.15)
+    assert "few replacements" in OBJECTIVES["replace_mlm"].diagnose({**copies, "replaced_fraction": 0.01}, 0.9, 0.15)
