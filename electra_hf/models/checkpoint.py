@@ -185,8 +185,11 @@ def load_extra_weights(model: "PretrainingModel", name: str, *, deltas: bool = T
     """
     path = cached_file(name, EXTRA_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False, **hub)
     if path is None:
-        if names := extra_names(model):
-            if load_objective(name, model.config_class, **hub):
+        saved = load_objective(name, model.config_class, **hub)
+        # Differences of embeddings follow from both encoders, unless they were trained as such.
+        has_deltas = deltas and saved.get("embedding_sharing") == "gdes"
+        if names := [weight for weight in extra_names(model) if has_deltas or not _is_delta(weight)]:
+            if saved:
                 raise CheckpointError(
                     f"{name} holds no {EXTRA_WEIGHTS_NAME}, which has the weights of {names[0]} and others: the "
                     "folder is incomplete, copy it again"

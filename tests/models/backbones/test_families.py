@@ -183,8 +183,7 @@ def test_a_step_is_one_graph(config, make_batch):
     torch.compiler.reset()
     config.num_hidden_layers = 2
     BACKBONES[config.model_type].settle(config, {})
-    model, batch = rtd(config).eval(), make_batch()
-    model.config.temperature = 1e-6
+    model, batch = rtd(config, temperature=1e-6).eval(), make_batch()
     expected = model(**batch).loss.detach()
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     torch.testing.assert_close(compiled(**batch).loss.detach(), expected, atol=1e-3, rtol=1e-4)
