@@ -39,7 +39,8 @@ from electra_hf.finetuning.comparison import load_run
 from electra_hf.finetuning.tagging.readers.columns import read_columns, read_conllu
 from electra_hf.finetuning.tagging.readers.korean import read_klue, read_naver
 from electra_hf.finetuning.tasks.tables import Encoding, read_table
-from electra_hf.models.checkpoint import load_objective, read_weights
+from electra_hf.models.objective_files import load_objective
+from electra_hf.models.weight_files import read_weights
 from electra_hf.parser import ConfigArgumentParser, read_config
 from electra_hf.sharing.curves import load_log_history
 from electra_hf.tokens.blocks import BlockDataset

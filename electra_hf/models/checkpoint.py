@@ -11,7 +11,6 @@ Each half holds its own copy of the shared embeddings, so that both load alone.
 """
 
 import json
-import logging
 import os
 import pickle
 from collections.abc import Callable
@@ -22,25 +21,30 @@ import torch
 from huggingface_hub import HfApi
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from transformers import AutoConfig, ElectraForPreTraining, PreTrainedConfig, PreTrainedModel
-from transformers.utils import CONFIG_NAME, SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
-from transformers.utils.hub import cached_file
+from transformers.utils import CONFIG_NAME
 
-from electra_hf.errors import CheckpointError, UsageError, explain_os_error
+from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models.attention import check_attention_name
 from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
-from electra_hf.models.configuration import PretrainingConfig, impossible_size
+from electra_hf.models.configuration import impossible_size
 from electra_hf.models.embedding_sharing import DELTA, disentangled, materialized, plain_name
+from electra_hf.models.objective_files import (
+    EXTRA_WEIGHTS_NAME,
+    OBJECTIVE_NAME,
+    extra_names,
+    load_extra_weights,
+    load_objective,
+    read_extra_weights,
+)
+from electra_hf.models.weight_files import find_file, read_weights
 
 if TYPE_CHECKING:
     from electra_hf.models.pretraining_model import PretrainingModel
 
-OBJECTIVE_NAME = "objective.json"
-EXTRA_WEIGHTS_NAME = "objective.safetensors"
 GENERATOR_FOLDER = "generator"
-logger = logging.getLogger(__name__)
 _HUB_KWARGS = ("revision", "cache_dir", "token", "force_download", "local_files_only")
 _SOURCE_KWARGS = (*_HUB_KWARGS, "subfolder")
 # What transformers, safetensors and torch raise for files that are not there, damaged or of something else.
@@ -79,13 +83,6 @@ def save(
         if extra := extra_names(model):
             weights = {name: _state_of(name, state, ties).contiguous() for name in extra}
             save_file(weights, folder / EXTRA_WEIGHTS_NAME, metadata={"format": "pt"})
-
-
-def extra_names(model: "PretrainingModel") -> list[str]:
-    """The weights of a joint model that belong to none of its plain parts."""
-    parts = tuple(f"{attribute}." for attribute in model.saved_parts.values())
-    deltas = [f"{name}.{DELTA}" for name in disentangled(model)]
-    return [name for name in model.state_dict() if not name.startswith(parts) or name in deltas]
 
 
 def _state_of(name: str, state: dict[str, Tensor], ties: dict[str, str]) -> Tensor:
@@ -165,79 +162,6 @@ def load_masked_lm(name: str, **kwargs: Any) -> Any:
     )
 
 
-def load_extra_weights(model: "PretrainingModel", name: str, *, deltas: bool = True, **hub: Any) -> bool:
-    """Give a joint model the weights that lie in `objective.safetensors`, if there is such a file.
-
-    Of the file of another objective it takes what both have, such as a head that detects replaced tokens.
-
-    Args:
-        model: The joint model.
-        name: Folder or Hub id.
-        deltas: Take disentangled embeddings from there too; not with another generator than the one there.
-        hub: `revision`, `cache_dir` and `token` as in transformers.
-
-    Returns:
-        Whether there is one. A model that needs one and was trained elsewhere, or with another objective, keeps the
-        weights that it was made with, and that is said.
-
-    Raises:
-        CheckpointError: If it is damaged, its weights are not those of the model, or it is gone.
-    """
-    path = cached_file(name, EXTRA_WEIGHTS_NAME, _raise_exceptions_for_missing_entries=False, **hub)
-    if path is None:
-        saved = load_objective(name, model.config_class, **hub)
-        # Differences of embeddings follow from both encoders, unless they were trained as such.
-        has_deltas = deltas and saved.get("embedding_sharing") == "gdes"
-        if names := [weight for weight in extra_names(model) if has_deltas or not _is_delta(weight)]:
-            if saved:
-                raise CheckpointError(
-                    f"{name} holds no {EXTRA_WEIGHTS_NAME}, which has the weights of {names[0]} and others: the "
-                    "folder is incomplete, copy it again"
-                )
-            logger.warning(
-                "%s has no weights for %s: they start afresh, and the first losses are those of a fresh head.",
-                name,
-                ", ".join(names),
-            )
-            if isinstance(model.main, EncoderWithDetectionHead):
-                model.backbone.initialize_head(model.main, model.config.initialization)
-        return False
-    weights = _read_safetensors(lambda: load_file(path), Path(path))
-    own = set(extra_names(model))
-    objective = load_objective(name, **hub).get("objective")
-    if objective is not None and objective not in model.config_class.objectives:
-        own &= weights.keys()
-        weights = {name: weights[name] for name in own}
-    if not deltas or not any(name in weights for name in own if _is_delta(name)):
-        # The embeddings were loaded with the parts: differences follow from them, or are not wanted.
-        own = {name for name in own if not _is_delta(name)}
-        weights = {name: weight for name, weight in weights.items() if not _is_delta(name)}
-    _check_and_load(model, weights, own, Path(path))
-    return True
-
-
-def _is_delta(name: str) -> bool:
-    return name.endswith(f".{DELTA}")
-
-
-def _load_extra(model: "PretrainingModel", path: Path) -> None:
-    names = set(extra_names(model))
-    weights = _read_safetensors(lambda: load_file(path), path) if names or path.is_file() else {}
-    _check_and_load(model, weights, names, path)
-
-
-def _check_and_load(model: "PretrainingModel", weights: dict[str, Tensor], names: set[str], path: Path) -> None:
-    if weights.keys() != names:
-        raise CheckpointError(
-            f"{path} does not fit the model: missing {sorted(names - weights.keys())[:5]}, unexpected "
-            f"{sorted(weights.keys() - names)[:5]}"
-        )
-    try:
-        model.load_state_dict(weights, strict=False)
-    except RuntimeError as error:
-        raise CheckpointError(f"{path} does not fit the model: {error}") from error
-
-
 def has_generator(name: str, folder: str = GENERATOR_FOLDER, **hub: Any) -> bool:
     """Whether there is a generator in `generator/` of a folder or Hub repository, whole or not.
 
@@ -249,51 +173,7 @@ def has_generator(name: str, folder: str = GENERATOR_FOLDER, **hub: Any) -> bool
     Raises:
         CheckpointError: If the repository is out of reach, so that nobody knows.
     """
-    try:
-        path = cached_file(name, CONFIG_NAME, subfolder=folder, _raise_exceptions_for_missing_entries=False, **hub)
-    except OSError as error:
-        raise CheckpointError(f"cannot tell whether {name} holds a generator: {error}") from error
-    return path is not None
-
-
-def load_objective(name: str, config_class: type[PretrainingConfig] | None = None, **hub: Any) -> dict[str, Any]:
-    """The settings of the objective in a folder or Hub repository.
-
-    Args:
-        name: Folder or Hub id.
-        config_class: The settings must be those of this one; None takes any.
-        hub: `revision`, `cache_dir` and `token` as in transformers.
-
-    Returns:
-        The content of `objective.json`; {} (the paper's settings) for encoders that were trained elsewhere, or with
-        another objective.
-
-    Raises:
-        CheckpointError: If the file holds a setting that this version does not know.
-    """
-    path = cached_file(name, OBJECTIVE_NAME, _raise_exceptions_for_missing_entries=False, **hub)
-    if path is None:
-        return {}
-    try:
-        settings = json.loads(Path(path).read_text(encoding="utf-8"))
-        if not isinstance(settings, dict):
-            raise ValueError(f"a {type(settings).__name__} instead of an object")
-    except (OSError, ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: not the settings of an objective ({error}); copy the folder again") from error
-    if config_class is None:
-        return settings
-    if settings.get("objective", config_class.objectives[0]) not in config_class.objectives:
-        return {}
-    unknown = set(settings) - set(config_class.objective_fields)
-    if unknown:
-        raise CheckpointError(
-            f"{path}: unknown settings {', '.join(sorted(unknown))}; was it written by a newer version?"
-        )
-    try:
-        config_class(**settings)
-    except (UsageError, StrictDataclassError) as error:
-        raise CheckpointError(f"{path}: {' '.join(str(error).split())}") from error
-    return settings
+    return find_file(name, CONFIG_NAME, subfolder=folder, **hub) is not None
 
 
 def load_part(choose: Callable[[PreTrainedConfig], tuple[Any, dict[str, Any]]], name: str, **kwargs: Any) -> Any:
@@ -372,31 +252,7 @@ def load_weights(model: "PretrainingModel", folder: str | os.PathLike) -> None:
                 f"{source} does not fit the model: missing {sorted(missing)[:5]}, "
                 f"unexpected {sorted(result.unexpected_keys)[:5]}"
             )
-    _load_extra(model, root / EXTRA_WEIGHTS_NAME)
-
-
-def read_weights(folder: Path) -> dict[str, Tensor]:
-    """All weights of one safetensors model, in one file or in shards."""
-    single, index = folder / SAFE_WEIGHTS_NAME, folder / SAFE_WEIGHTS_INDEX_NAME
-
-    def read() -> dict[str, Tensor]:
-        if single.is_file():
-            return load_file(single)
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        return {name: weight for shard in shards for name, weight in load_file(folder / shard).items()}
-
-    return _read_safetensors(read, single)
-
-
-def _read_safetensors(read: Callable[[], dict[str, Tensor]], path: Path) -> dict[str, Tensor]:
-    try:
-        return read()
-    except FileNotFoundError as error:
-        raise CheckpointError(f"{path.parent} holds no {path.name}: it is not a saved checkpoint") from error
-    except OSError as error:
-        raise CheckpointError(explain_os_error(error, path.parent)) from error
-    except (SafetensorError, ValueError, LookupError, TypeError) as error:
-        raise CheckpointError(f"{path.parent} holds damaged weights ({error}): copy or save it again") from error
+    read_extra_weights(model, root / EXTRA_WEIGHTS_NAME)
 
 
 def disagreeing_embeddings(target: str, source: str) -> CheckpointError:

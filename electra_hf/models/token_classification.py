@@ -39,6 +39,7 @@ from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import checkpoint
 from electra_hf.models.crf import LinearChainCRF, allowed_transitions
 from electra_hf.models.crf_checkpoint import CRF_NAME, CRF_SCHEME, find_crf, load_plain, read_crf, write_crf
+from electra_hf.models.weight_files import read_weights
 
 _CRF = "crf."
 _UNTAGGED = "untagged_token_ids"
@@ -275,7 +276,7 @@ class TokenClassificationWithCRF(PreTrainedModel):
             CheckpointError: If weights are missing, unexpected or of another shape.
         """
         crf, untagged = read_crf(Path(folder, CRF_NAME))
-        weights = checkpoint.read_weights(Path(folder))
+        weights = read_weights(Path(folder))
         weights.update({_CRF + name: value for name, value in crf.items()})
         try:
             self.load_state_dict(weights)

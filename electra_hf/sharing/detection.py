@@ -26,7 +26,8 @@ from transformers import (
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError
 from electra_hf.models import ElectraForReplacedTokenDetection
 from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
-from electra_hf.models.checkpoint import LOADING_ERRORS, load_objective
+from electra_hf.models.checkpoint import LOADING_ERRORS
+from electra_hf.models.objective_files import load_objective
 
 GENERATOR_FOLDER = "generator"
 # A token is suspected from here on: the discriminator gives "replaced" the better odds.

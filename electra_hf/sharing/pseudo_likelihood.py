@@ -20,7 +20,8 @@ from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenize
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError, UsageError
 from electra_hf.models import ElectricForPreTraining
-from electra_hf.models.checkpoint import LOADING_ERRORS, load_objective, loading_problem
+from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
+from electra_hf.models.objective_files import load_objective
 
 # Texts whose rows are sorted by length together.
 _WINDOW = 64

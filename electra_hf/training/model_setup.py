@@ -14,12 +14,8 @@ from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models import PretrainingConfig, PretrainingModel, derive_generator_config
 from electra_hf.models.attention import check_attention_name
 from electra_hf.models.backbones import BACKBONES, Backbone, backbone_of
-from electra_hf.models.checkpoint import (
-    LOADING_ERRORS,
-    has_generator,
-    load_extra_weights,
-    load_objective,
-)
+from electra_hf.models.checkpoint import LOADING_ERRORS, has_generator
+from electra_hf.models.objective_files import load_extra_weights, load_objective
 from electra_hf.tokens.tokenizers import load_tokenizer, tokenizer_fingerprint
 from electra_hf.training.arguments import DataArguments, ModelArguments
 from electra_hf.training.attention import AUTO
