@@ -23,8 +23,6 @@ class Metric(NamedTuple):
 METRICS = (
     Metric("generator_loss", "generator loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
     Metric("generator_accuracy", "generator accuracy", ".1%", "masked tokens for which its first guess is right"),
-    Metric("mlm_loss", "masked-token loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
-    Metric("mlm_accuracy", "masked-token accuracy", ".1%", "masked tokens for which the first guess is right"),
     Metric("unigram_accuracy", "  always the commonest", ".1%", "the same for a guesser that ignores the context"),
     Metric(
         "replaced_fraction", "replaced fraction", ".1%", "tokens that the generator swapped: what there is to find"

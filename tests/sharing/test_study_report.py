@@ -55,8 +55,8 @@ def test_the_table_has_what_each_model_has(content):
     cells = {row[0]: dict(zip(columns, row, strict=True)) for row in rows}
     costs = {"parameters": "1.48 M", "trained": "1.62 M", "steps": "3,164", "tokens": "13 M", "FLOPs": "60 TFLOP"}
     assert costs.items() <= cells["rtd"].items()
-    assert (cells["rtd"]["detection AUC"], cells["rtd"]["mlm accuracy"]) == ("0.815", "–")
-    assert (cells["mlm"]["detection AUC"], cells["mlm"]["mlm accuracy"]) == ("–", "30.0%")
+    assert (cells["rtd"]["detection AUC"], cells["rtd"]["masked-token accuracy"]) == ("0.815", "–")
+    assert (cells["mlm"]["detection AUC"], cells["mlm"]["masked-token accuracy"]) == ("–", "30.0%")
     assert "detection loss" not in columns
     assert cells["rtd"]["cola, matthews correlation"] == "11.0 ± 1.0"
     assert (cells["rtd"]["sst2, accuracy"], cells["rtd"]["average"]) == ("failed", "–")
