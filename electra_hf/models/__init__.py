@@ -3,7 +3,6 @@
 from electra_hf.models.configuration import (
     MaskedLanguageModelingConfig,
     PretrainingConfig,
-    ReplacedTokenDetectionConfig,
 )
 from electra_hf.models.electric import ElectricConfig, ElectricForPreTraining, ElectricOutput
 from electra_hf.models.generator_config import derive_generator_config
@@ -19,6 +18,7 @@ from electra_hf.models.replaced_masked_lm import (
 )
 from electra_hf.models.replaced_token_detection import (
     ElectraForReplacedTokenDetection,
+    ReplacedTokenDetectionConfig,
     ReplacedTokenDetectionOutput,
 )
 from electra_hf.models.sentence_pairs import EncoderForSentencePairs, SentencePairConfig, SentencePairOutput

@@ -5,7 +5,6 @@ the generator's in `generator/`, and the settings below in `objective.json` (doc
 configuration at the root would make `AutoModel` return random weights.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -16,10 +15,8 @@ from transformers.activations import ACT2FN
 
 from electra_hf.errors import UsageError
 from electra_hf.models.backbones import BACKBONES, backbone_of
-from electra_hf.models.sampling_settings import SAMPLING_FIELDS, check_choice, check_sampling
+from electra_hf.models.sampling_settings import check_choice
 
-EMBEDDING_SHARING = ("all", "word", "none", "gdes")
-SAMPLERS = ("gumbel", "multinomial", "gumbel_softmax")
 INITIALIZATIONS = ("reference", "transformers")
 
 _SIZES = (
@@ -132,110 +129,6 @@ class PretrainingConfig(PreTrainedConfig):
     def objective_settings(self) -> dict[str, Any]:
         """The content of `objective.json`: everything except the encoders."""
         return {field: getattr(self, field) for field in self.objective_fields}
-
-
-@strict
-class ReplacedTokenDetectionConfig(PretrainingConfig):
-    """Settings of replaced-token detection over two encoders of one family.
-
-    Args:
-        generator_config: Encoder that fills the masked positions (an `ElectraConfig`, or its dictionary).
-        discriminator_config: Encoder that detects the replaced tokens.
-        embedding_sharing: `all` shares word, position and token type embeddings and the embedding LayerNorm, as the
-            paper and google-research/electra do; `word` shares the word embeddings only; `none` shares nothing;
-            `gdes` adds a learned difference to the generator's word and position embeddings (`embedding_sharing`).
-        generator_weight: Weight of the generator's masked-LM loss (paper: 1).
-        discriminator_weight: Weight of the discriminator's loss, lambda in the paper (50).
-        sampler: `gumbel` (argmax of logits plus Gumbel noise, fp32), `multinomial`, or `gumbel_softmax`, which samples
-            as `gumbel` does and lets the discriminator's loss reach the generator (`straight_through`).
-        temperature: Divides the generator's logits before sampling.
-        temperature_schedule: `constant`, or `exponential`: from `temperature` at the beginning towards 1.
-        temperature_decay: Time constant of `exponential` as a share of the run (None: 0.1).
-        disallow_correct: Never sample the original token.
-        generator_feedback: For `gumbel_softmax`, the factor of the gradient that reaches the generator.
-        gumbel_temperature: For `gumbel_softmax`, the temperature of the soft choice (at the beginning).
-        gumbel_temperature_end: At the end of the run, unless it is constant.
-        gumbel_temperature_schedule: `constant`, `linear` or `exponential` (geometric) in between.
-        freeze_generator: The generator is not trained, and has no dropout.
-    """
-
-    model_type = "electra_rtd"
-    objectives = ("rtd",)
-    objective_fields = (
-        *PretrainingConfig.objective_fields,
-        "embedding_sharing",
-        "generator_weight",
-        "discriminator_weight",
-        "sampler",
-        "temperature",
-        "disallow_correct",
-        *SAMPLING_FIELDS,
-    )
-    encoder_fields = ("generator_config", "discriminator_config")
-
-    # An attribute named "generator" would be taken for the text config by PreTrainedConfig.get_text_config().
-    generator_config: PreTrainedConfig | dict | None = None
-    discriminator_config: PreTrainedConfig | dict | None = None
-    embedding_sharing: str = "all"
-    generator_weight: float | int = 1.0
-    discriminator_weight: float | int = 50.0
-    sampler: str = "gumbel"
-    temperature: float | int = 1.0
-    temperature_schedule: str = "constant"
-    temperature_decay: float | int | None = None
-    disallow_correct: bool = False
-    generator_feedback: float | int = 1.0
-    gumbel_temperature: float | int = 1.0
-    gumbel_temperature_end: float | int | None = None
-    gumbel_temperature_schedule: str = "constant"
-    freeze_generator: bool = False
-
-    def __post_init__(self, **kwargs: Any):
-        super().__post_init__(**kwargs)
-        check_choice("embedding_sharing", self.embedding_sharing, EMBEDDING_SHARING)
-        check_choice("sampler", self.sampler, SAMPLERS)
-        if not 0 < self.temperature < math.inf:
-            raise UsageError(
-                f"temperature is {self.temperature}; give a number above 0 (1.0 samples from the softmax)"
-            )
-        for name in ("generator_weight", "discriminator_weight"):
-            if not 0 <= getattr(self, name) < math.inf:
-                raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
-        check_sampling(self)
-
-    def _check_encoders(self) -> None:
-        super()._check_encoders()
-        generator, discriminator = self.encoders
-        check_pair(generator, discriminator, self.embedding_sharing)
-
-    @property
-    def encoders(self) -> tuple[Any, Any]:
-        """Generator and discriminator, once both are set."""
-        return self.generator_config, self.discriminator_config
-
-    @property
-    def has_feedback(self) -> bool:
-        """Whether the discriminator's loss reaches the generator."""
-        return self.sampler == "gumbel_softmax" and self.generator_feedback != 0
-
-    @property
-    def loss_weights(self) -> dict[str, float]:
-        if self.freeze_generator:
-            return {"rtd_loss": self.discriminator_weight}
-        return {"generator_loss": self.generator_weight, "rtd_loss": self.discriminator_weight}
-
-    @property
-    def passes(self) -> list[EncoderPass]:
-        generator, discriminator = self.encoders
-        return [
-            EncoderPass(
-                generator,
-                vocabulary_positions="slots",
-                is_trained=not self.freeze_generator,
-                soft_positions="slots" if self.has_feedback else None,
-            ),
-            EncoderPass(discriminator, detection_positions="tokens"),
-        ]
 
 
 @strict

@@ -9,8 +9,7 @@ import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor
 
-from electra_hf.models.configuration import ReplacedTokenDetectionConfig
-from electra_hf.models.replaced_token_detection import ElectraForReplacedTokenDetection
+from electra_hf.models.replaced_token_detection import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig
 
 
 @strict

@@ -13,15 +13,98 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from huggingface_hub.dataclasses import strict
 from torch import Tensor
+from transformers import PreTrainedConfig
 from transformers.utils.generic import ModelOutput
 
-from electra_hf.models import checkpoint, straight_through
-from electra_hf.models.configuration import ReplacedTokenDetectionConfig
+from electra_hf.models import straight_through
+from electra_hf.models.configuration import EncoderPass
 from electra_hf.models.embedding_sharing import disentangle
 from electra_hf.models.fused import VocabularyLoss
-from electra_hf.models.pretraining_model import PretrainingModel, real_tokens
+from electra_hf.models.pretraining_model import real_tokens
+from electra_hf.models.sampling_settings import SAMPLING_FIELDS, check_sampling
 from electra_hf.models.temperatures import Temperatures
+from electra_hf.models.two_encoders import SampledTextConfig, TwoEncoderModel
+
+
+@strict
+class ReplacedTokenDetectionConfig(SampledTextConfig):
+    """Settings of replaced-token detection over two encoders of one family.
+
+    Args:
+        generator_config: Encoder that fills the masked positions (an `ElectraConfig`, or its dictionary).
+        discriminator_config: Encoder that detects the replaced tokens.
+        embedding_sharing: `all` shares word, position and token type embeddings and the embedding LayerNorm, as the
+            paper and google-research/electra do; `word` shares the word embeddings only; `none` shares nothing;
+            `gdes` adds a learned difference to the generator's word and position embeddings (`embedding_sharing`).
+        generator_weight: Weight of the generator's masked-LM loss (paper: 1).
+        discriminator_weight: Weight of the discriminator's loss, lambda in the paper (50).
+        sampler: `gumbel` (argmax of logits plus Gumbel noise, fp32), `multinomial`, or `gumbel_softmax`, which samples
+            as `gumbel` does and lets the discriminator's loss reach the generator (`straight_through`).
+        temperature: Divides the generator's logits before sampling.
+        temperature_schedule: `constant`, or `exponential`: from `temperature` at the beginning towards 1.
+        temperature_decay: Time constant of `exponential` as a share of the run (None: 0.1).
+        disallow_correct: Never sample the original token.
+        generator_feedback: For `gumbel_softmax`, the factor of the gradient that reaches the generator.
+        gumbel_temperature: For `gumbel_softmax`, the temperature of the soft choice (at the beginning).
+        gumbel_temperature_end: At the end of the run, unless it is constant.
+        gumbel_temperature_schedule: `constant`, `linear` or `exponential` (geometric) in between.
+        freeze_generator: The generator is not trained, and has no dropout.
+    """
+
+    model_type = "electra_rtd"
+    objectives = ("rtd",)
+    objective_fields = (*SampledTextConfig.objective_fields, "discriminator_weight", *SAMPLING_FIELDS)
+    encoder_fields = ("generator_config", "discriminator_config")
+
+    main_weight_field, main_loss = "discriminator_weight", "rtd_loss"
+    sharing = (*SampledTextConfig.sharing, "gdes")
+    samplers = (*SampledTextConfig.samplers, "gumbel_softmax")
+
+    discriminator_config: PreTrainedConfig | dict | None = None
+    discriminator_weight: float | int = 50.0
+    temperature_schedule: str = "constant"
+    temperature_decay: float | int | None = None
+    generator_feedback: float | int = 1.0
+    gumbel_temperature: float | int = 1.0
+    gumbel_temperature_end: float | int | None = None
+    gumbel_temperature_schedule: str = "constant"
+    freeze_generator: bool = False
+
+    def __post_init__(self, **kwargs: Any):
+        super().__post_init__(**kwargs)
+        check_sampling(self)
+
+    @property
+    def encoders(self) -> tuple[Any, Any]:
+        """Generator and discriminator, once both are set."""
+        return self.generator_config, self.discriminator_config
+
+    @property
+    def has_feedback(self) -> bool:
+        """Whether the discriminator's loss reaches the generator."""
+        return self.sampler == "gumbel_softmax" and self.generator_feedback != 0
+
+    @property
+    def loss_weights(self) -> dict[str, float]:
+        weights = super().loss_weights
+        if self.freeze_generator:
+            del weights["generator_loss"]
+        return weights
+
+    @property
+    def passes(self) -> list[EncoderPass]:
+        generator, discriminator = self.encoders
+        return [
+            EncoderPass(
+                generator,
+                vocabulary_positions="slots",
+                is_trained=not self.freeze_generator,
+                soft_positions="slots" if self.has_feedback else None,
+            ),
+            EncoderPass(discriminator, detection_positions="tokens"),
+        ]
 
 
 @dataclass
@@ -53,7 +136,7 @@ class ReplacedTokenDetectionOutput(ModelOutput):
     logits: Tensor = None  # type: ignore[assignment]
 
 
-class ElectraForReplacedTokenDetection(PretrainingModel):
+class ElectraForReplacedTokenDetection(TwoEncoderModel):
     """Generator and discriminator with one joint loss.
 
     For ELECTRA they are an `ElectraForMaskedLM` and an `ElectraForPreTraining`; for other families the masked language
@@ -65,33 +148,20 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
         discriminator: Likewise. If one of the two is given, the fresh one takes over the weights that both share.
     """
 
-    config: ReplacedTokenDetectionConfig
+    config: ReplacedTokenDetectionConfig  # pyright: ignore[reportIncompatibleVariableOverride]
     config_class = ReplacedTokenDetectionConfig
     main_part = "discriminator"
-    has_generator = True
     main_is_masked_lm = False
+    discriminator: Any
 
-    def __init__(self, config: ReplacedTokenDetectionConfig, generator: Any = None, discriminator: Any = None):
-        super().__init__(config)
-        generator_config, discriminator_config = config.encoders
-        fresh = self.backbone
-        self.generator: Any = generator or fresh.make_masked_lm(generator_config, config.initialization)
-        self.discriminator: Any = discriminator or fresh.make_discriminator(
-            discriminator_config, config.initialization
-        )
-        if generator is not None and discriminator is not None:
-            self._check_shared_weights_agree()
-        elif discriminator is not None:
-            self._give_shared_weights_to_generator()
-        if config.embedding_sharing == "gdes":
+    def settle_parts(self, fresh: tuple[bool, bool]) -> None:
+        if self.config.embedding_sharing == "gdes":
             encoder = self.discriminator.base_model
-            names = fresh.disentangled_embeddings(encoder)
-            fresh_parts = (generator is None, discriminator is None)
-            disentangle(self.generator.base_model, encoder, names, fresh=fresh_parts)
-        self.temperatures = Temperatures.of(config)
-        if config.freeze_generator:
+            names = self.backbone.disentangled_embeddings(encoder)
+            disentangle(self.generator.base_model, encoder, names, fresh=fresh)
+        self.temperatures = Temperatures.of(self.config)
+        if self.config.freeze_generator:
             self.generator.requires_grad_(False)
-        self._finish()
 
     def train(self, mode: bool = True) -> "ElectraForReplacedTokenDetection":
         """Set the mode; a frozen generator stays in evaluation, without dropout."""
@@ -106,25 +176,6 @@ class ElectraForReplacedTokenDetection(PretrainingModel):
     @property
     def scheduled(self) -> dict[str, float]:
         return self.temperatures.changing
-
-    def _declare_ties(self) -> dict[str, str]:
-        """{discriminator's parameter: generator's parameter} for the sharing mode of the configuration."""
-        encoders = (self.discriminator.base_model, self.generator.base_model)
-        modules = {module: name for name, module in self.named_modules()}
-        target, source = (modules[encoder] for encoder in encoders)
-        names = self.backbone.shared_parameters(encoders[0], self.config.embedding_sharing)
-        return {f"{target}.{name}": f"{source}.{name}" for name in names}
-
-    def _check_shared_weights_agree(self) -> None:
-        for target, source in self._declare_ties().items():
-            if not torch.equal(self.get_parameter(target), self.get_parameter(source)):
-                raise checkpoint.disagreeing_embeddings(target, source)
-
-    @torch.no_grad()
-    def _give_shared_weights_to_generator(self) -> None:
-        # Ties make the generator's weights those of both.
-        for target, source in self._declare_ties().items():
-            self.get_parameter(source).copy_(self.get_parameter(target))
 
     def count_items(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(2,) used slots and real tokens; see `PretrainingModel.count_items`."""

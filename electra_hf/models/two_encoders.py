@@ -13,10 +13,8 @@ from transformers import PreTrainedConfig
 
 from electra_hf.errors import UsageError
 from electra_hf.models import checkpoint, fused
-from electra_hf.models.configuration import SAMPLERS, PretrainingConfig, check_choice, check_pair
+from electra_hf.models.configuration import PretrainingConfig, check_choice, check_pair
 from electra_hf.models.pretraining_model import PretrainingModel
-
-SHARING = ("all", "word", "none")
 
 
 @strict
@@ -31,17 +29,19 @@ class TwoEncoderConfig(PretrainingConfig):
     """
 
     objective_fields = (*PretrainingConfig.objective_fields, "embedding_sharing", "generator_weight")
-    # The weight of the main encoder's loss, and the loss as it is logged.
+    # The choices there are; the weight of the main encoder's loss, and the loss as it is logged.
+    sharing: ClassVar[tuple[str, ...]] = ("all", "word", "none")
     main_weight_field: ClassVar[str]
     main_loss: ClassVar[str]
 
+    # An attribute named "generator" would be taken for the text config by PreTrainedConfig.get_text_config().
     generator_config: PreTrainedConfig | dict | None = None
     embedding_sharing: str = "all"
     generator_weight: float | int = 1.0
 
     def __post_init__(self, **kwargs: Any):
         super().__post_init__(**kwargs)
-        check_choice("embedding_sharing", self.embedding_sharing, SHARING)
+        check_choice("embedding_sharing", self.embedding_sharing, self.sharing)
         for name in ("generator_weight", self.main_weight_field):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
@@ -66,6 +66,7 @@ class SampledTextConfig(TwoEncoderConfig):
     """
 
     objective_fields = (*TwoEncoderConfig.objective_fields, "sampler", "temperature", "disallow_correct")
+    samplers: ClassVar[tuple[str, ...]] = ("gumbel", "multinomial")
 
     sampler: str = "gumbel"
     temperature: float | int = 1.0
@@ -73,7 +74,7 @@ class SampledTextConfig(TwoEncoderConfig):
 
     def __post_init__(self, **kwargs: Any):
         super().__post_init__(**kwargs)
-        check_choice("sampler", self.sampler, SAMPLERS)
+        check_choice("sampler", self.sampler, self.samplers)
         if not 0 < self.temperature < math.inf:
             raise UsageError(
                 f"temperature is {self.temperature}; give a number above 0 (1.0 samples from the softmax)"
@@ -121,6 +122,7 @@ class TwoEncoderModel(PretrainingModel):
             self._check_shared_weights_agree()
         elif loaded is not None:
             self._give_shared_weights_to_generator()
+        self.settle_parts((generator is None, loaded is None))
         self._finish()
 
     def make_generator(self) -> Any:
@@ -136,6 +138,13 @@ class TwoEncoderModel(PretrainingModel):
 
     def add_heads(self) -> None:
         """Make the layers that belong to neither encoder."""
+
+    def settle_parts(self, fresh: tuple[bool, bool]) -> None:
+        """What remains to be done when both encoders are there.
+
+        Args:
+            fresh: Whether generator and main encoder have just been initialised.
+        """
 
     def _declare_ties(self) -> dict[str, str]:
         return self._ties_between(self.main.base_model, self.generator.base_model)

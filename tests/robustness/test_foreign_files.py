@@ -21,7 +21,7 @@ from electra_hf.corpora.decoding import text_lines
 from electra_hf.errors import CheckpointError, CorpusError, UsageError
 from electra_hf.models import ElectraForReplacedTokenDetection
 from electra_hf.models.attention import check_attention_name
-from electra_hf.models.checkpoint import load_discriminator, load_generator
+from electra_hf.models.checkpoint import load_discriminator, load_masked_lm
 
 SOURCES = [*sorted((ROOT / "electra_hf").rglob("*.py")), *sorted(ROOT.glob("run_*.py"))]
 # Names of classes of transformers that are given as arguments.
@@ -125,7 +125,7 @@ class Payload:
 
 
 @pytest.mark.parametrize(
-    "load", [load_discriminator, load_generator, ElectraForReplacedTokenDetection.from_pretrained]
+    "load", [load_discriminator, load_masked_lm, ElectraForReplacedTokenDetection.from_pretrained]
 )
 def test_a_pickle_is_not_run(load, kit: Kit, tmp_path: Path):
     shutil.copytree(kit.model, tmp_path / "model")

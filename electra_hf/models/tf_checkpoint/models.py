@@ -6,10 +6,10 @@ from typing import Any, cast
 from safetensors.torch import save_file
 
 from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
-from electra_hf.models.configuration import MaskedLanguageModelingConfig, ReplacedTokenDetectionConfig
+from electra_hf.models.configuration import MaskedLanguageModelingConfig
 from electra_hf.models.masked_language_modeling import EncoderForMaskedLanguageModeling
 from electra_hf.models.objective_files import EXTRA_WEIGHTS_NAME
-from electra_hf.models.replaced_token_detection import ElectraForReplacedTokenDetection
+from electra_hf.models.replaced_token_detection import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig
 from electra_hf.models.tf_checkpoint.electra import Half, ImportedElectra
 
 
