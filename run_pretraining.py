@@ -38,8 +38,8 @@ from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
 from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
 from electra_hf.training.model_setup import build_model, loaded_parts
+from electra_hf.training.objective_checks import check_objective, mask_shares
 from electra_hf.training.objectives import objective_named
-from electra_hf.training.pair_checks import check_pairs
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -94,7 +94,7 @@ def main() -> None:
             "--do_eval and --eval_strategy need text to evaluate on: give --validation_split_percentage above 0, or "
             "--validation_file"
         )
-    check_pairs(model_args, data_args)
+    check_objective(model_args, data_args)
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:
@@ -168,7 +168,7 @@ def make_trainer(
     """A model that is fresh or loaded, and its Trainer."""
     model, loaded = build_model(model_args, data_args, tokenizer), loaded_parts(model_args)
     objective = objective_named(model.config.objective)
-    mask, random = data_args.mask_replace_prob, data_args.random_replace_prob
+    mask, random = mask_shares(objective, data_args)
     return PretrainingTrainer(
         model=model,
         args=args,
@@ -177,8 +177,8 @@ def make_trainer(
         data_collator=DataCollatorForReplacedTokenDetection(
             tokenizer=tokenizer,
             mlm_probability=data_args.mlm_probability,
-            mask_replace_prob=objective.mask_replace_prob if mask is None else mask,
-            random_replace_prob=objective.random_replace_prob if random is None else random,
+            mask_replace_prob=mask,
+            random_replace_prob=random,
             seed=args.seed,
             always_attention_mask=data_args.streaming,
             **data_args.masking_options,

@@ -10,7 +10,7 @@ from electra_hf.parser import ConfigArgumentParser
 from electra_hf.tokens.masking import slots
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
 from electra_hf.training.model_setup import build_model, chosen_objective
-from electra_hf.training.pair_checks import check_pairs
+from electra_hf.training.objective_checks import check_objective
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "pretraining"
 # parameters of the discriminator (M), generator hidden size and heads, slots, learning rate, tokens a step
@@ -84,7 +84,7 @@ def test_every_line_of_a_paper_recipe_is_an_option(path):
 
 def test_bert_recipe_has_the_sizes_of_bert_base_and_pairs_for_its_objective(tmp_path):
     model_args, data_args, args = parse(CONFIGS / "bert-mlm-nsp-ko.yaml", tmp_path)
-    check_pairs(model_args, data_args)
+    check_objective(model_args, data_args)
     with torch.device("meta"):
         model = build_model(model_args, data_args, Vocabulary(30522))
     assert model.main.num_parameters() / 1e6 == pytest.approx(110, rel=0.02)

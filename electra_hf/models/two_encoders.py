@@ -1,4 +1,4 @@
-"""What the objectives with a generator and a main encoder beside replaced-token detection have in common.
+"""What the objectives with a generator and a main encoder have in common.
 
 Shapes: batch (b), length (l), K slots of masked positions (k).
 """

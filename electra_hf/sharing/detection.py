@@ -24,12 +24,13 @@ from transformers import (
 )
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError
-from electra_hf.models import ElectraForReplacedTokenDetection
+from electra_hf.models import ElectraForMaskedTokenDetection, ElectraForReplacedTokenDetection
 from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
 from electra_hf.models.checkpoint import LOADING_ERRORS
 from electra_hf.models.objective_files import load_objective
 
 GENERATOR_FOLDER = "generator"
+_JOINT_MODELS = {"rtd": ElectraForReplacedTokenDetection, "electra_15": ElectraForMaskedTokenDetection}
 # A token is suspected from here on: the discriminator gives "replaced" the better odds.
 SUSPECTED = 0.5
 
@@ -81,9 +82,11 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
     try:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model_type = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
-        if model_type != "electra" and (objective := load_objective(name)).get("objective") == "rtd":
-            joint = ElectraForReplacedTokenDetection.from_pretrained(name).eval()
-            return Detector(tokenizer, joint.discriminator, joint.generator, objective["temperature"])
+        objective = load_objective(name)
+        joint_class = _JOINT_MODELS.get(objective.get("objective", ""))
+        if model_type != "electra" and joint_class is not None:
+            joint = joint_class.from_pretrained(name).eval()
+            return Detector(tokenizer, joint.discriminator, joint.generator, _temperature(objective))
         discriminator, loading = AutoModelForPreTraining.from_pretrained(
             name, output_loading_info=True, trust_remote_code=False
         )
@@ -103,15 +106,17 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
             f"{name}: no weights for {', '.join(sorted(loading['missing_keys'])[:3])}. A checkpoint fine-tuned for "
             "another task has lost its detection head: give the pre-trained one"
         )
-    objective = load_objective(name)
     if objective.get("objective") == "electric":
         raise CheckpointError(
             f"{name} is an Electric model, whose scores are energies and no suspicions: see them with electra-hf score"
         )
-    # A temperature that fell towards 1 is no longer what it was at the beginning.
+    return Detector(tokenizer, discriminator.eval(), _load_generator(name), _temperature(objective))
+
+
+def _temperature(objective: dict[str, Any]) -> float:
+    """Of the generator's samples at the end of the run: one that fell towards 1 is no longer what it was."""
     falling = objective.get("temperature_schedule", "constant") != "constant"
-    temperature = 1.0 if falling else objective.get("temperature", 1.0)
-    return Detector(tokenizer, discriminator.eval(), _load_generator(name), temperature)
+    return 1.0 if falling else objective.get("temperature", 1.0)
 
 
 def _check_folder(folder: Path) -> None:

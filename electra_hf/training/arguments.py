@@ -229,12 +229,16 @@ class DataArguments(BlockArguments, SourceArguments):
     mask_replace_prob: float | None = field(
         default=None,
         metadata={
-            "help": "Masked positions that become [MASK]; default: 0.85 as google's ELECTRA, for mlm BERT's 0.8."
+            "help": "Masked positions that become [MASK]; default: 0.85 as google's ELECTRA, for mlm, mlm_nsp and "
+            "mlm_sop BERT's 0.8."
         },
     )
     random_replace_prob: float | None = field(
         default=None,
-        metadata={"help": "Masked positions that become a random token; default: 0, for mlm 0.1. The rest is kept."},
+        metadata={
+            "help": "Masked positions that become a random token; default: 0, for mlm, mlm_nsp and mlm_sop 0.1. The "
+            "rest is kept."
+        },
     )
     masking: str = field(
         default="token",

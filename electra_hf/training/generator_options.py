@@ -30,6 +30,13 @@ def check_generator_options(model_args: ModelArguments, settings: Mapping[str, A
     for option, (other, values) in _NEEDS.items():
         if getattr(model_args, option) is not None and settings.get(other) not in values:
             raise UsageError(f"--{option} has no effect without --{other} {' or '.join(values)}: leave it out")
+    if settings.get("temperature_schedule") == "exponential" and settings.get("temperature", 1) == 1:
+        raise UsageError(
+            "--temperature_schedule exponential falls towards 1, where --temperature already is: give a higher "
+            "--temperature, such as 2"
+        )
+    if settings.get("freeze_generator") and model_args.generator_weight is not None:
+        raise UsageError("--generator_weight has no effect on a frozen generator: leave it out")
     if settings.get("freeze_generator") and not has_generator:
         raise UsageError(
             "--freeze_generator needs a generator that was trained: give --generator_name_or_path, or a "

@@ -36,6 +36,7 @@ SETTINGS = tuple(
         }
     )
 )
+_GENERATOR_SIZES = ("generator_width", "generator_depth", "generator_config_overrides")
 _MAIN_SIZES = ("model_type", "config_name", "config_overrides")
 # Rows that were added to an embedding to round its size up.
 _PADDING_ROWS = 128
@@ -174,9 +175,9 @@ def _generator_place(model_args: ModelArguments) -> tuple[str, str] | None:
 
 def _refuse_sizes_of_loaded_halves(model_args: ModelArguments) -> None:
     for part in loaded_parts(model_args):
-        options = ("generator_config_overrides",) if part == "generator" else _MAIN_SIZES
+        options = _GENERATOR_SIZES if part == "generator" else _MAIN_SIZES
         for option in options:
-            if getattr(model_args, option):
+            if getattr(model_args, option) is not None:
                 raise UsageError(
                     f"--{option} describes a fresh {part.replace('_', ' ')}; the one that is loaded brings its own "
                     "sizes"

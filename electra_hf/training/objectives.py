@@ -62,6 +62,7 @@ class Objective:
         random_replace_prob: Share that gets a random token.
         starts: First losses of a fresh model, from the size of its vocabulary.
         diagnose: (metrics of a window, share of the steps done, masked positions per token) -> {ailment: advice}.
+        reads_masks: Whether a model of it reads the text with masks.
         packing: The only packing whose blocks it can learn from, as in `--packing`; None for any.
     """
 
@@ -75,6 +76,7 @@ class Objective:
     starts: Callable[[int], list[Start]]
     diagnose: Callable[[Mapping[str, float], float, float], dict[str, str]]
     packing: str | None = None
+    reads_masks: bool = True
 
 
 def vocabulary_start(part: str, attribute: str, metric: str, vocab_size: int) -> Start:
@@ -264,6 +266,7 @@ _ALL = (
         random_replace_prob=0.0,
         starts=_generator_start,
         diagnose=_diagnose_energies,
+        reads_masks=False,
     ),
     Objective(
         name="mlm_nsp",

@@ -278,6 +278,8 @@ class PretrainingTrainer(TwoEncoderTrainer):
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         """Evaluate with noise of its own: two evaluations agree, and training goes on as if there had been none."""
+        # A finished run that is started again makes no step that would tell the model how much of it is done.
+        self._joint_model.set_progress(self.progress)
         devices = [self.args.device] if self.args.device.type == "cuda" else []
         with torch.random.fork_rng(devices=devices):
             torch.manual_seed(_EVALUATION_SEED + self.args.process_index)
@@ -292,6 +294,9 @@ class PretrainingTrainer(TwoEncoderTrainer):
         return output
 
     # Checkpoints
+
+    def _objective_settings(self) -> dict[str, Any]:
+        return self._joint_model.config.objective_settings()
 
     def _window_state(self) -> dict[str, Any]:
         return {

@@ -10,7 +10,7 @@ from electra_hf.errors import CorpusError, PreparationError, UsageError
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.tokenizers import load_tokenizer
 from electra_hf.training import DataArguments, ModelArguments
-from electra_hf.training.pair_checks import check_pairs
+from electra_hf.training.objective_checks import check_objective
 
 TEXT = "\n\n".join(f"the river number {index} is long and old\nit sings over small stones" for index in range(400))
 WORDS = ["the", "river", "is", "long", "and", "old", "it", "sings", "over", "small", "stones", "number"]
@@ -141,6 +141,8 @@ def test_pairs_are_packed_counted_and_shown(sources, tmp_path, capsys):
     assert "in order (label 0)" in shown and "pair label " in shown
     packing = BlockDataset(folder / "train").manifest["settings"]["packing"]
     assert packing["packing"] == "nsp" and packing["short_probability"] == 0.1
-    check_pairs(ModelArguments(objective="mlm_nsp", model_type="bert"), DataArguments(prepared_dir=str(folder)))
+    check_objective(ModelArguments(objective="mlm_nsp", model_type="bert"), DataArguments(prepared_dir=str(folder)))
     with pytest.raises(UsageError, match=r"--objective mlm_sop .*--packing sop, and .*pairs was .*--packing nsp"):
-        check_pairs(ModelArguments(objective="mlm_sop", model_type="bert"), DataArguments(prepared_dir=str(folder)))
+        check_objective(
+            ModelArguments(objective="mlm_sop", model_type="bert"), DataArguments(prepared_dir=str(folder))
+        )

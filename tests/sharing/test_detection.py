@@ -10,7 +10,11 @@ import torch
 from transformers import BertConfig, ElectraConfig, ElectraForMaskedLM, ElectraForSequenceClassification
 
 from electra_hf.errors import CheckpointError, CorpusError
-from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
+from electra_hf.models import (
+    ElectraForMaskedTokenDetection,
+    ElectraForReplacedTokenDetection,
+    derive_generator_config,
+)
 from electra_hf.sharing.detection import corrupt, detect, load_detector, read_samples
 
 TEXT = "The cat sat on the mat, and a dog ran home."
@@ -166,18 +170,23 @@ def test_swaps_are_sampled_at_the_temperature_of_pre_training(run_folder):
     assert len({tuple(record.piece for record in text) for text in hot}) == 40
 
 
-def test_the_head_of_another_family_is_that_of_its_run(tmp_path: Path, tokenizer):
+@pytest.mark.parametrize("joint_class", [ElectraForReplacedTokenDetection, ElectraForMaskedTokenDetection])
+def test_the_head_of_another_family_is_that_of_its_run(tmp_path: Path, tokenizer, joint_class):
     sizes = {"vocab_size": len(tokenizer), "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
     discriminator = BertConfig(**sizes, intermediate_size=16, max_position_embeddings=24, initializer_range=0.5)
-    model = ElectraForReplacedTokenDetection(
-        ReplacedTokenDetectionConfig(
-            generator_config=derive_generator_config(discriminator), discriminator_config=discriminator
+    model = joint_class(
+        joint_class.config_class(
+            generator_config=derive_generator_config(discriminator),
+            discriminator_config=discriminator,
+            temperature=2.0,
+            temperature_schedule="exponential",
         )
     ).eval()
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     detector = load_detector(tmp_path)
     assert detector.generator is not None
+    assert detector.temperature == 1.0, "it fell in the course of the run"
     (records,) = detect([TEXT], replace(detector, generator=None))
     ids = tokenizer(TEXT, return_tensors="pt")["input_ids"]
     hidden = model.discriminator.encoder(ids).last_hidden_state

@@ -15,8 +15,8 @@ from electra_hf.tokens.packing import SpecialIds
 from electra_hf.tokens.sentence_pairs import pack_pairs
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments, PretrainingTrainer
 from electra_hf.training.health import check_start
+from electra_hf.training.objective_checks import check_objective
 from electra_hf.training.objectives import OBJECTIVES
-from electra_hf.training.pair_checks import check_pairs
 
 ROWS = 12
 
@@ -119,8 +119,8 @@ def test_accumulated_steps_are_those_of_a_large_batch(train, tmp_path):
 )
 def test_what_cannot_work_is_said_first(model, data, message):
     with pytest.raises(UsageError, match=message):
-        check_pairs(ModelArguments(objective="mlm_nsp", **model), DataArguments(train_file=["x.txt"], **data))
+        check_objective(ModelArguments(objective="mlm_nsp", **model), DataArguments(train_file=["x.txt"], **data))
 
 
 def test_other_objectives_take_any_packing():
-    check_pairs(ModelArguments(objective="mlm"), DataArguments(train_file=["x.txt"], packing="nsp"))
+    check_objective(ModelArguments(objective="mlm"), DataArguments(train_file=["x.txt"], packing="nsp"))

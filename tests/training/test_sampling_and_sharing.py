@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import set_seed
 
+from electra_hf.errors import UsageError
 from electra_hf.models import ElectraForReplacedTokenDetection, ReplacedTokenDetectionConfig, derive_generator_config
 from electra_hf.models.backbones import BACKBONES
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
@@ -59,8 +60,11 @@ RUNS: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
 }
 
 
-def train(folder: Path, name: str, tokenizer: Any, blocks: Any, resume: Path | None = None) -> PretrainingTrainer:
+def train(
+    folder: Path, name: str, tokenizer: Any, blocks: Any, resume: Path | None = None, **changed: Any
+) -> PretrainingTrainer:
     model_type, settings, options = RUNS[name]
+    settings = {**settings, **changed}
     set_seed(0)
     own = {"embedding_size": 16} if model_type == "electra" else {}
     main = BACKBONES[model_type].config_class(**SIZES, **own)
@@ -73,6 +77,7 @@ def train(folder: Path, name: str, tokenizer: Any, blocks: Any, resume: Path | N
             per_device_train_batch_size=4, seed=1, report_to="none", learning_rate=1e-3, warmup_steps=1, **options,
         ),
         train_dataset=blocks,
+        eval_dataset=blocks,
         data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1),
         processing_class=tokenizer,
     )  # fmt: skip
@@ -111,3 +116,32 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(name, tokenizer, make_blo
         assert all(row["generator_learning_rate"] == 2 * row["learning_rate"] for row in rows)
         norms = [math.hypot(row["generator_grad_norm"], row["discriminator_grad_norm"]) for row in rows]
         assert norms == pytest.approx([row["grad_norm"] for row in rows], rel=1e-5)
+
+
+def test_a_finished_run_is_evaluated_as_it_ended(tokenizer, make_blocks, tmp_path):
+    """Started again it makes no step, and its temperature is that of the end all the same."""
+    blocks = make_blocks(16, 24, 12)
+    whole = train(tmp_path, "frozen", tokenizer, blocks)
+    again = train(tmp_path, "frozen", tokenizer, blocks, tmp_path / "checkpoint-4")
+    results = [
+        {name: value for name, value in trainer.evaluate().items() if "second" not in name and "runtime" not in name}
+        for trainer in (whole, again)
+    ]
+    assert again.trained_steps == 0 and results[0] == pytest.approx(results[1], nan_ok=True)
+    # The last step of the run has begun with 3 of 4 done, and the evaluation is that of 4 of 4.
+    assert whole.model.scheduled["temperature"] == pytest.approx(1 + math.exp(-1 / 0.1))
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "said"),
+    [
+        ("gdes", {"embedding_sharing": "none"}, "--embedding_sharing gdes there and none here"),
+        ("gumbel_softmax", {"generator_feedback": 1.0}, "--generator_feedback -0.1 there and 1.0 here"),
+        ("frozen", {"freeze_generator": False}, "--freeze_generator True there and False here"),
+    ],
+)
+def test_a_run_goes_on_under_its_own_settings(name, changed, said, tokenizer, make_blocks, tmp_path):
+    blocks = make_blocks(16, 24, 12)
+    train(tmp_path, name, tokenizer, blocks)
+    with pytest.raises(UsageError, match=said):
+        train(tmp_path, name, tokenizer, blocks, tmp_path / "checkpoint-2", **changed)

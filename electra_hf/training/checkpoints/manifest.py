@@ -38,6 +38,7 @@ class Manifest:
         train_rows: rows of the training data; None for a stream.
         row_length: tokens of a row; None if the data does not say.
         masking: option -> value of what tokens were masked by; None if nothing was masked.
+        objective: setting -> value of what was learnt; None if the model does not say.
         milestone: the per cent of all steps that it marks, so that it is never removed; None for an ordinary one.
         save_only_model: there are weights only, so training cannot go on from it.
         files: relative path -> {bytes, sha256}.
@@ -51,6 +52,7 @@ class Manifest:
     train_rows: int | None = None
     row_length: int | None = None
     masking: dict[str, Any] | None = None
+    objective: dict[str, Any] | None = None
     milestone: float | None = None
     save_only_model: bool = False
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -63,8 +65,9 @@ class Manifest:
     def to_bytes(self) -> bytes:
         """The file, in its one canonical form."""
         content = {"format": _FORMAT, "version": _VERSION, **dataclasses.asdict(self)}
-        if self.masking is None:  # as in the checkpoints of before it was noted
-            del content["masking"]
+        for name in ("masking", "objective"):
+            if content[name] is None:  # as in the checkpoints of before it was noted
+                del content[name]
         return to_json({**content, "sha256": hashlib.sha256(to_json(content)).hexdigest()})
 
 

@@ -225,9 +225,14 @@ class SavingTrainer(Trainer):
             train_rows=len(cast(Any, data)) if hasattr(data, "__len__") else None,
             row_length=getattr(data, "max_length", None),
             masking=getattr(self.data_collator, "masking_settings", None),
+            objective=self._objective_settings(),
             milestone=milestone,
             save_only_model=bool(args.save_only_model),
         )
+
+    def _objective_settings(self) -> dict[str, Any] | None:
+        """What the model learns, as far as a run must not change it on its way."""
+        return None
 
     # The open logging window
 

@@ -55,7 +55,7 @@ class CheckpointingTrainer(SavingTrainer):
 
         Raises:
             CheckpointError: If the checkpoint is missing, damaged, or does not fit the model.
-            UsageError: If it is of a run with another batch, seed, data or masks.
+            UsageError: If it is of a run with another batch, seed, data, masks or objective.
         """
         self._unrestored, self._loss_since = None, 0
         self.remove_callback(SaveAfterEpochCallback)
@@ -97,10 +97,10 @@ class CheckpointingTrainer(SavingTrainer):
             ):
                 one, other = getattr(before, name), getattr(now, name)
                 compared.append((what, one, other, one == other))
-        if before.masking is not None and now.masking is not None:
-            # Settings that one scheme alone has are compared where both have it.
-            for name in [name for name in now.masking if name in before.masking]:
-                one, other = before.masking[name], now.masking[name]
+        # Settings that one scheme of masks or one objective alone has are compared where both have it.
+        for there, here in ((before.masking, now.masking), (before.objective, now.objective)):
+            for name, other in (here or {}).items():
+                one = (there or {}).get(name, other)
                 compared.append((f"--{name}", one, other, one == other))
         different = [f"{what} {one} there and {other} here" for what, one, other, same in compared if not same]
         if different:
