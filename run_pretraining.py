@@ -166,7 +166,9 @@ def make_trainer(
     checkpoint: Path | None = None,
 ) -> PretrainingTrainer:
     """A model that is fresh or loaded, and its Trainer."""
-    model, loaded = build_model(model_args, data_args, tokenizer), loaded_parts(model_args)
+    model = build_model(model_args, data_args, tokenizer)
+    # An encoder under a fresh head starts like a fresh one.
+    loaded = tuple(part for part in loaded_parts(model_args) if part != model.main_part or not model.fresh_weights)
     objective = objective_named(model.config.objective)
     mask, random = mask_shares(objective, data_args)
     return PretrainingTrainer(

@@ -150,9 +150,9 @@ def _show(found: "ImportedElectra", tokenizer: "PreTrainedTokenizerBase | None",
         )
     lines.append(("Saved", str(folder)))
     if found.discriminator is not None:
-        lines.append(
-            ("Next", f"python run_glue.py --model_name_or_path {folder} --task_name sst2 --output_dir OUTPUT")
-        )
+        tokenizer_option = "" if tokenizer is not None else " --tokenizer_name TOKENIZER"
+        command = f"python run_glue.py --model_name_or_path {folder}{tokenizer_option}"
+        lines.append(("Next", f"{command} --task_name sst2 --output_dir OUTPUT"))
     console = Console()
     for label, value in lines:
         console.print(f"{label:<14}{value}", soft_wrap=True, markup=False, highlight=False)

@@ -24,6 +24,7 @@ from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.folders import remove_prepared
 from electra_hf.tokens.preparation import prepare_folder
 from electra_hf.tokens.prepared import SPLITS, load_prepared_tokenizer, prepared_splits, save_tokenizer
+from electra_hf.tokens.sentence_pairs import PAIR_PACKINGS
 from electra_hf.tokens.shards import PackingSettings
 from electra_hf.tokens.tokenizers import load_tokenizer
 
@@ -123,8 +124,11 @@ def show_corpus(options: PrepareArguments, console: Console) -> None:
         tokenizer = load_prepared_tokenizer(folder)
         blocks = BlockDataset(folder / "train")
         show_blocks(blocks, tokenizer, console, count=options.num_inspected, seed=options.seed)
-    length = splits["train"]["settings"]["packing"]["max_seq_length"]
+    packing = splits["train"]["settings"]["packing"]
+    length, pairs = packing["max_seq_length"], packing["packing"] in PAIR_PACKINGS
     command = f"run_pretraining.py --prepared_dir {options.output_dir} --max_seq_length {length}"
+    if pairs:
+        command += f" --objective mlm_{packing['packing']} --model_type bert"
     _print_plain(console, f"Next     accelerate launch {command} --output_dir outputs/mine")
 
 

@@ -47,9 +47,9 @@ def derive_generator_config(
         raise UsageError(f"generator_width is {width}; give a fraction in (0, 1], the paper uses 0.25 or 0.3333")
     if not 0 < depth <= 1:
         raise UsageError(f"generator_depth is {depth}; give a fraction in (0, 1], DeBERTa-v3 uses 0.5")
-    if width >= 0.5 and depth > 0.5:
+    if width > 0.5 and depth > 0.5:
         logger.warning(
-            "generator_width is %g: a generator of half the discriminator's width or more is too strong, and "
+            "generator_width is %g: a generator of more than half the discriminator's width is too strong, and "
             "pre-training suffers (paper section 3.2 finds 1/4 to 1/2 best; about 3 GLUE points were lost at 1).",
             width,
         )

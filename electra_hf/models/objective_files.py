@@ -105,6 +105,7 @@ def load_extra_weights(model: "PretrainingModel", name: str, *, deltas: bool = T
                 name,
                 ", ".join(names),
             )
+            model.fresh_weights = tuple(names)
             if isinstance(model.main, EncoderWithDetectionHead):
                 model.backbone.initialize_head(model.main, model.config.initialization)
         return False

@@ -32,6 +32,7 @@ class PretrainingModel(PreTrainedModel):
         generator_folder: Where it is saved, or the first of its parts.
         main_is_masked_lm: Whether the main encoder has the head of a masked language model; otherwise it has the one
             that detects replaced tokens.
+        fresh_weights: Weights beside the encoders that a checkpoint did not have, though its encoders were loaded.
     """
 
     config: PretrainingConfig  # pyright: ignore[reportIncompatibleVariableOverride]
@@ -47,6 +48,7 @@ class PretrainingModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
+    fresh_weights: tuple[str, ...] = ()
     # How a step is computed: auto, plain, fused or native (docs/performance.md). The mathematics is the same.
     implementation = "auto"
     # auto: the Trainer measures what is fastest on a GPU. Otherwise the configurations of the encoders decide.

@@ -17,10 +17,11 @@ SAMPLING_FIELDS = (
 )
 
 
-def check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
-    """Refuse a setting that is none of the choices."""
+def check_choice(name: str, value: str, choices: tuple[str, ...], objective: str | None = None) -> None:
+    """Refuse a setting that is none of the choices, which may be those of one objective alone."""
     if value not in choices:
-        raise UsageError(f"{name} is {value!r}; choose one of {', '.join(choices)}")
+        among = f"with objective {objective} " if objective else ""
+        raise UsageError(f"{name} is {value!r}; {among}choose one of {', '.join(choices)}")
 
 
 def check_sampling(config: Any) -> None:

@@ -41,7 +41,7 @@ class TwoEncoderConfig(PretrainingConfig):
 
     def __post_init__(self, **kwargs: Any):
         super().__post_init__(**kwargs)
-        check_choice("embedding_sharing", self.embedding_sharing, self.sharing)
+        check_choice("embedding_sharing", self.embedding_sharing, self.sharing, self.objective)
         for name in ("generator_weight", self.main_weight_field):
             if not 0 <= getattr(self, name) < math.inf:
                 raise UsageError(f"{name} is {getattr(self, name)}; give a number of 0 or more")
@@ -74,7 +74,7 @@ class SampledTextConfig(TwoEncoderConfig):
 
     def __post_init__(self, **kwargs: Any):
         super().__post_init__(**kwargs)
-        check_choice("sampler", self.sampler, self.samplers)
+        check_choice("sampler", self.sampler, self.samplers, self.objective)
         if not 0 < self.temperature < math.inf:
             raise UsageError(
                 f"temperature is {self.temperature}; give a number above 0 (1.0 samples from the softmax)"

@@ -31,6 +31,13 @@ from electra_hf.models.objective_files import load_objective
 
 GENERATOR_FOLDER = "generator"
 _JOINT_MODELS = {"rtd": ElectraForReplacedTokenDetection, "electra_15": ElectraForMaskedTokenDetection}
+_NO_DETECTOR = {
+    "electric": "it is an Electric model, whose scores are energies and no suspicions: see them with electra-hf score"
+}
+_OTHER_OBJECTIVE = (
+    "it was pre-trained with --objective {}, so nothing in it detects replaced tokens: give a run of --objective rtd "
+    "or electra_15"
+)
 # A token is suspected from here on: the discriminator gives "replaced" the better odds.
 SUSPECTED = 0.5
 
@@ -83,7 +90,11 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         model_type = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
         objective = load_objective(name)
-        joint_class = _JOINT_MODELS.get(objective.get("objective", ""))
+        objective_name = objective.get("objective", "rtd")
+        if objective_name not in _JOINT_MODELS:
+            problem = _NO_DETECTOR.get(objective_name, _OTHER_OBJECTIVE).format(objective_name)
+            raise CheckpointError(f"{name}: {problem}")
+        joint_class = _JOINT_MODELS[objective_name] if objective else None
         if model_type != "electra" and joint_class is not None:
             joint = joint_class.from_pretrained(name).eval()
             return Detector(tokenizer, joint.discriminator, joint.generator, _temperature(objective))
@@ -105,10 +116,6 @@ def load_detector(folder_or_hub_id: str | Path) -> Detector:
         raise CheckpointError(
             f"{name}: no weights for {', '.join(sorted(loading['missing_keys'])[:3])}. A checkpoint fine-tuned for "
             "another task has lost its detection head: give the pre-trained one"
-        )
-    if objective.get("objective") == "electric":
-        raise CheckpointError(
-            f"{name} is an Electric model, whose scores are energies and no suspicions: see them with electra-hf score"
         )
     return Detector(tokenizer, discriminator.eval(), _load_generator(name), _temperature(objective))
 

@@ -86,7 +86,7 @@ def _bullets(facts: ModelCardFacts) -> str:
         ),
         ("Generator", _joined(_generator(facts), _count(facts.get("generator_parameters"), "parameters"))),
         ("Longest input", _count(facts.get("max_length"), "tokens")),
-        ("Tokens seen", _joined(_count(facts.get("tokens_seen"), ""), _count(facts.get("steps"), "steps"))),
+        ("Trained for", _joined(_count(facts.get("tokens_seen"), "tokens"), _count(facts.get("steps"), "steps"))),
         ("Hardware", facts.get("hardware", "")),
     ]
     return "\n".join(f"- **{label}**: {value}" for label, value in lines if value)

@@ -21,9 +21,13 @@ class Metric(NamedTuple):
 
 
 METRICS = (
-    Metric("generator_loss", "generator loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
-    Metric("generator_accuracy", "generator accuracy", ".1%", "masked tokens for which its first guess is right"),
-    Metric("unigram_accuracy", "  always the commonest", ".1%", "the same for a guesser that ignores the context"),
+    Metric(
+        "generator_loss",
+        "generator loss",
+        ".3f",
+        "cross-entropy of what it predicts, in nats; lower is better",
+    ),
+    Metric("generator_accuracy", "generator accuracy", ".1%", "such tokens for which its first guess is right"),
     Metric(
         "replaced_fraction", "replaced fraction", ".1%", "tokens that the generator swapped: what there is to find"
     ),
@@ -33,6 +37,7 @@ METRICS = (
     Metric("rtd_recall", "detection recall", ".1%", "swapped tokens that were suspected"),
     Metric("mlm_loss", "masked-token loss", ".3f", "cross-entropy at the masked tokens, in nats; lower is better"),
     Metric("mlm_accuracy", "masked-token accuracy", ".1%", "masked tokens for which the first guess is right"),
+    Metric("unigram_accuracy", "  the commonest token", ".1%", "the same for a guesser that always names that one"),
     Metric("main_mlm_loss", "restoring loss", ".3f", "cross-entropy of the original tokens, in nats; lower is better"),
     Metric("main_mlm_accuracy", "restored at the masks", ".1%", "masked positions whose original is the first guess"),
     Metric("all_tokens_accuracy", "restored everywhere", ".1%", "tokens whose original is the first guess, or copy"),

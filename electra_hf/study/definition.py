@@ -325,7 +325,10 @@ def _check_task(where: str, task: Task) -> None:
     for option in ("data_dir", "train_file", "validation_file", "test_file"):
         place = task.options.get(option)
         if isinstance(place, str) and "://" not in place and not Path(place).exists():
-            raise UsageError(f"{where}: {option}: {place} is not there")
+            raise UsageError(
+                f"{where}: {option}: {place} is not there (paths are relative to this folder): put it there, or leave "
+                "data_dir out to take the task from the Hub"
+            )
     parse_options(task.script, {_MODEL: "a run", "output_dir": "there", **task.options}, where)
 
 

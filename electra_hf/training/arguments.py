@@ -58,7 +58,9 @@ class ModelArguments:
     )
     config_name: str | None = field(
         default=None,
-        metadata={"help": "Configuration of the encoder (folder or Hub id); default: ELECTRA-small's sizes."},
+        metadata={
+            "help": "Configuration of the encoder (folder or Hub id); default: that of --model_type in transformers, for electra ELECTRA-small's sizes."
+        },
     )
     config_overrides: str | None = field(
         default=None,

@@ -178,9 +178,9 @@ def _refuse_sizes_of_loaded_halves(model_args: ModelArguments) -> None:
         options = _GENERATOR_SIZES if part == "generator" else _MAIN_SIZES
         for option in options:
             if getattr(model_args, option) is not None:
+                words = part.replace("masked_lm", "encoder")
                 raise UsageError(
-                    f"--{option} describes a fresh {part.replace('_', ' ')}; the one that is loaded brings its own "
-                    "sizes"
+                    f"--{option} describes a fresh {words}; the one that is loaded brings its own sizes: leave it out"
                 )
 
 

@@ -133,8 +133,8 @@ def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fract
     if progress > 0.25 and metrics["generator_accuracy"] < 0.002:
         return {
             "generator collapsed": f"the generator predicts {metrics['generator_accuracy']:.2%} of the masked tokens, "
-            "fewer than by always naming the most frequent one: lower --learning_rate, or bring --generator_feedback "
-            "nearer to 0"
+            "fewer than by always naming the most frequent one. A run of a few hundred steps may be too short; in a "
+            "longer one lower --learning_rate, and bring --generator_feedback, if it is used, nearer to 0"
         }
     return {}
 

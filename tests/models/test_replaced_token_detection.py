@@ -166,7 +166,7 @@ def test_generator_has_the_papers_width(discriminator_config, hidden, heads, wid
 def test_wide_generator_is_warned_about(discriminator_config, caplog):
     derive_generator_config(discriminator_config, 0.25)
     assert not caplog.records
-    derive_generator_config(discriminator_config, 0.5)
+    derive_generator_config(discriminator_config, 0.75)
     assert "too strong" in caplog.text
 
 

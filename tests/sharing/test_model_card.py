@@ -47,7 +47,7 @@ def test_every_fact_is_in_the_card(tmp_path: Path):
         "# someone/electra-tiny-et", "A text encoder pre-trained as in ELECTRA.",
         "the village archive", "WordPiece, lower-case, 8,192 tokens",
         "1,234,567 parameters",
-        "234,567 parameters", "2,000,000, 500 steps", "128 tokens", "2 CPU cores", FACTS["command"],
+        "234,567 parameters", "2,000,000 tokens, 500 steps", "128 tokens", "2 CPU cores", FACTS["command"],
         "| detection AUC | 0.876 |", 'AutoModel.from_pretrained("someone/electra-tiny-et")', 'subfolder="generator"',
     ]:  # fmt: skip
         assert fact in text
