@@ -70,7 +70,7 @@ def _body(facts: ModelCardFacts, folder_name: str) -> str:
         _bullets(facts),
         _training(facts),
         _evaluation(facts),
-        _loading(name, "generator" in facts),
+        _loading(name, facts),
         _limitations(facts),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -120,13 +120,24 @@ def _evaluation(facts: ModelCardFacts) -> str:
     return "## Evaluation\n\n" + "\n".join(table)
 
 
-def _loading(name: str, has_generator: bool) -> str:
+def _loading(name: str, facts: ModelCardFacts) -> str:
+    """Code that loads the encoder, and what else there is in the folder."""
+    tags, has_generator = facts.get("tags", []), "generator" in facts
+    main_head = None
+    if "masked-language-modeling" in tags:
+        main_head = ("AutoModelForMaskedLM", "with its head over the vocabulary")
+    elif facts.get("encoder", "").startswith("electra"):
+        main_head = ("AutoModelForPreTraining", "with its score for each token")
+    classes = {"AutoModel", "AutoTokenizer"} | ({main_head[0]} if main_head else set())
+    classes |= {"AutoModelForMaskedLM"} if has_generator else set()
     lines = [
-        f"from transformers import AutoModel, {'AutoModelForMaskedLM, ' * has_generator}AutoTokenizer",
+        f"from transformers import {', '.join(sorted(classes))}",
         "",
         f'tokenizer = AutoTokenizer.from_pretrained("{name}")',
         f'encoder = AutoModel.from_pretrained("{name}")',
     ]
+    if main_head:
+        lines.append(f'model = {main_head[0]}.from_pretrained("{name}")  # {main_head[1]}')
     if has_generator:
         lines.append(f'generator = AutoModelForMaskedLM.from_pretrained("{name}", subfolder="generator")')
     return "\n".join(["## Use", "", "```python", *lines, "```"])

@@ -59,7 +59,8 @@ class ModelArguments:
     config_name: str | None = field(
         default=None,
         metadata={
-            "help": "Configuration of the encoder (folder or Hub id); default: that of --model_type in transformers, for electra ELECTRA-small's sizes."
+            "help": "Configuration of the encoder (folder or Hub id); default: that of --model_type in transformers, "
+            "for electra ELECTRA-small's sizes."
         },
     )
     config_overrides: str | None = field(
@@ -107,7 +108,8 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "What both encoders share: all (the paper), word, none, or gdes (DeBERTa-v3: the discriminator "
-            "has the generator's embeddings, without gradient, plus a learned difference). This and other settings "
+            "has the generator's embeddings, without gradient, plus a learned difference; rtd and electra_15). This and "
+            "other settings "
             "of the objective default to the checkpoint's, and in a fresh model to the value in parentheses (all).",
             "choices": ["all", "word", "none", "gdes"],
         },
@@ -130,7 +132,7 @@ class ModelArguments:
         default=None,
         metadata={
             "help": "How replacements are drawn (gumbel). gumbel_softmax draws alike, and lets the discriminator's "
-            "loss reach the generator (straight-through).",
+            "loss reach the generator (straight-through; rtd and electra_15).",
             "choices": ["gumbel", "multinomial", "gumbel_softmax"],
         },
     )
