@@ -88,10 +88,10 @@ class ReplacedTokenDetectionConfig(SampledTextConfig):
 
     @property
     def loss_weights(self) -> dict[str, float]:
-        weights = super().loss_weights
+        # Without super(), which torch.compile cannot look into here.
         if self.freeze_generator:
-            del weights["generator_loss"]
-        return weights
+            return {"rtd_loss": self.discriminator_weight}
+        return {"generator_loss": self.generator_weight, "rtd_loss": self.discriminator_weight}
 
     @property
     def passes(self) -> list[EncoderPass]:

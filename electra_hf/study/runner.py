@@ -11,7 +11,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -158,7 +158,7 @@ class Runner:
                         self._stopping = True
                     if self._stopping and passed_on < max(1, stop.count):
                         passed_on = max(1, stop.count)
-                        self._signal(signal.SIGINT)
+                        self._ask_to_stop()
                     if not self._stopping:
                         self._start()
                     elif not self._running:
@@ -227,16 +227,17 @@ class Runner:
         self.outcomes[job.key] = outcome
         self._board.ended(job, text, done=outcome == DONE)
 
-    def _signal(self, number: int) -> None:
+    def _ask_to_stop(self) -> None:
+        # SIGTERM, since what a shell starts in the background ignores SIGINT, and so do its children; and to the
+        # script alone, which ends its loader workers itself.
         for one in self._running.values():
-            with suppress(ProcessLookupError):
-                os.killpg(one.process.pid, number)
+            one.process.terminate()
 
     def _end_all(self) -> None:
         """Whatever happened here, no job is left behind."""
         if self._running:
             self._stopping = True
-            self._signal(signal.SIGINT)
+            self._ask_to_stop()
             for one in list(self._running.values()):
                 one.process.wait()
             self._collect()

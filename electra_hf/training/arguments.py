@@ -109,7 +109,8 @@ class ModelArguments:
         metadata={
             "help": "What both encoders share: all (the paper), word, none, or gdes (DeBERTa-v3: the discriminator "
             "has the generator's embeddings, without gradient, plus a learned difference; rtd and electra_15). This "
-            "and other settings of the objective default to the checkpoint's, and in a fresh model to the value in parentheses (all).",
+            "and other settings of the objective default to the checkpoint's, and in a fresh model to the value in "
+            "parentheses (all).",
             "choices": ["all", "word", "none", "gdes"],
         },
     )

@@ -86,10 +86,14 @@ def test_a_failure_loses_nothing_else(tmp_path):
 
 
 def test_an_interrupted_job_stops_the_others(tmp_path):
-    saves = "import signal, sys, time\ntry:\n    time.sleep(60)\nexcept KeyboardInterrupt:\n    sys.exit(75)"
-    log = tmp_path / "jobs" / "test" / "long.log"
-    started = f"\nwhile not pathlib.Path('{log}').exists():\n    time.sleep(.01)"
-    stops = f"import pathlib, sys, time{started}\ntime.sleep(.5)\nsys.exit(75)"
+    ready = tmp_path / "ready"
+    saves = (
+        "import pathlib, signal, sys, time\nsignal.signal(signal.SIGTERM, lambda *_: sys.exit(75))\n"
+        f"pathlib.Path('{ready}').touch()\ntime.sleep(60)"
+    )
+    stops = (
+        f"import pathlib, sys, time\nwhile not pathlib.Path('{ready}').exists():\n    time.sleep(.01)\nsys.exit(75)"
+    )
     jobs = [job(tmp_path, "stops", stops), job(tmp_path, "long", saves), job(tmp_path, "later")]
     with pytest.raises(Interrupted, match="test/stops"):
         run(tmp_path, jobs)
@@ -99,7 +103,7 @@ def test_an_interrupted_job_stops_the_others(tmp_path):
 
 def test_a_signal_is_passed_on_once(tmp_path):
     counts = (
-        "import pathlib, signal, sys, time\ngot = []\nsignal.signal(signal.SIGINT, lambda *_: got.append(1))\n"
+        "import pathlib, signal, sys, time\ngot = []\nsignal.signal(signal.SIGTERM, lambda *_: got.append(1))\n"
         "pathlib.Path('{folder}').mkdir(parents=True)\nwhile not got:\n    time.sleep(.01)\n"
         "time.sleep(.5)\nprint('signals', len(got))\nsys.exit(75)"
     )

@@ -209,7 +209,7 @@ class _Reader:
     ) -> Half:
         """Read an encoder and its head; all tensors that are missing or of another shape are told at once."""
         with torch.device("meta"):
-            encoder = AutoModel.from_config(config)
+            encoder = AutoModel.from_config(config, trust_remote_code=False)
         prefix = encoder.base_model_prefix
         shapes = {f"{prefix}.{name}": tuple(weight.shape) for name, weight in encoder.named_parameters()}
         grouped = getattr(config, "num_groups", 1) > 1
