@@ -84,9 +84,7 @@ class EncoderForMaskedLanguageModeling(PretrainingModel):
         hidden = self.encode(self.masked_lm.base_model, input_ids, attention_mask, token_type_ids)
         targets = original_ids.gather(1, masked_positions)
         loss_sum, _, correct = self.predict_tokens(self.masked_lm, hidden, masked_positions, targets, masked_weights)
-        if num_items_in_batch is None:
-            num_items_in_batch = self.count_items({"masked_weights": masked_weights})
-        loss = loss_sum / num_items_in_batch.clamp(min=1)[0]
+        loss = loss_sum / self.denominators(num_items_in_batch, masked_weights=masked_weights)[0]
         return MaskedLanguageModelingOutput(
             loss=self.weighted_loss({"mlm_loss": loss}),
             mlm_loss=loss.detach(),

@@ -119,6 +119,17 @@ class PretrainingModel(PreTrainedModel):
         """
         raise NotImplementedError
 
+    def denominators(self, num_items_in_batch: Tensor | None, **batch: Tensor | None) -> Tensor:
+        """(n,) what the losses are divided by: of the whole step if they are given, or of this batch, and at least 1.
+
+        Args:
+            num_items_in_batch: (n,), or None for this batch's own.
+            batch: What `count_items` reads, as far as there is such a tensor.
+        """
+        if num_items_in_batch is None:
+            num_items_in_batch = self.count_items({name: each for name, each in batch.items() if each is not None})
+        return num_items_in_batch.clamp(min=1)
+
     # Encoders and heads
 
     def encode(
@@ -287,6 +298,13 @@ class PretrainingModel(PreTrainedModel):
             CheckpointError: If a weight is missing, unexpected or of another shape.
         """
         checkpoint.load_weights(self, folder)
+
+
+def slots_and_tokens(batch: Mapping[str, Tensor]) -> Tensor:
+    """(2,) fp32: used slots and real tokens of a batch."""
+    mask, ids = batch.get("attention_mask"), batch["input_ids"]
+    tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
+    return torch.stack([batch["masked_weights"].sum().float(), tokens.float()])
 
 
 def real_tokens(like: Tensor, attention_mask: Tensor | None) -> Tensor:

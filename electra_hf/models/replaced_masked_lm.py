@@ -17,14 +17,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from huggingface_hub.dataclasses import strict
 from torch import Tensor, nn
 from transformers import PreTrainedConfig
 from transformers.utils.generic import ModelOutput
 
 from electra_hf.models.configuration import EncoderPass
-from electra_hf.models.pretraining_model import real_tokens
+from electra_hf.models.pretraining_model import real_tokens, slots_and_tokens
 from electra_hf.models.two_encoders import SampledText, SampledTextConfig, TwoEncoderModel, token_likelihoods
 
 
@@ -151,12 +150,10 @@ class EncoderForReplacedMaskedLanguageModeling(TwoEncoderModel):
         main_loss_sum, details = self._restore(
             hidden, text, original_ids, masked_positions, masked_weights, attention_mask
         )
-        if num_items_in_batch is None:
-            num_items_in_batch = self.count_items(
-                {"masked_weights": masked_weights, "input_ids": input_ids}
-                | ({} if attention_mask is None else {"attention_mask": attention_mask})
-            )
-        slots, predicted = num_items_in_batch.clamp(min=1).unbind()
+        counts = self.denominators(
+            num_items_in_batch, masked_weights=masked_weights, input_ids=input_ids, attention_mask=attention_mask
+        )
+        slots, predicted = counts.unbind()
         parts = {"generator_loss": text.loss_sum / slots, "main_mlm_loss": main_loss_sum / predicted}
         return ReplacedMaskedLanguageModelingOutput(
             loss=self.weighted_loss(parts),
@@ -201,9 +198,7 @@ class EncoderForAllTokensMaskedLanguageModeling(EncoderForReplacedMaskedLanguage
 
     def count_items(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(2,) used slots and real tokens; see `PretrainingModel.count_items`."""
-        slots, mask, ids = batch["masked_weights"].sum(), batch.get("attention_mask"), batch["input_ids"]
-        tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
-        return torch.stack([slots.float(), tokens.float()])
+        return slots_and_tokens(batch)
 
     def _restore(
         self,

@@ -22,10 +22,10 @@ from electra_hf.models import straight_through
 from electra_hf.models.configuration import EncoderPass
 from electra_hf.models.embedding_sharing import disentangle
 from electra_hf.models.fused import VocabularyLoss
-from electra_hf.models.pretraining_model import real_tokens
+from electra_hf.models.pretraining_model import real_tokens, slots_and_tokens
 from electra_hf.models.sampling_settings import SAMPLING_FIELDS, check_sampling
 from electra_hf.models.temperatures import Temperatures
-from electra_hf.models.two_encoders import SampledTextConfig, TwoEncoderModel
+from electra_hf.models.two_encoders import SampledTextConfig, TwoEncoderModel, put_samples
 
 
 @strict
@@ -179,10 +179,7 @@ class ElectraForReplacedTokenDetection(TwoEncoderModel):
 
     def count_items(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(2,) used slots and real tokens; see `PretrainingModel.count_items`."""
-        slots, mask = batch["masked_weights"].sum(), batch.get("attention_mask")
-        ids = batch["input_ids"]
-        tokens = torch.full((), ids.numel(), device=ids.device) if mask is None else mask.sum()
-        return torch.stack([slots.float(), tokens.float()])
+        return slots_and_tokens(batch)
 
     def judged_tokens(
         self, like: Tensor, masked_positions: Tensor, masked_weights: Tensor, attention_mask: Tensor | None
@@ -224,11 +221,8 @@ class ElectraForReplacedTokenDetection(TwoEncoderModel):
             predictions, perturbed = self._fill(hidden, masked_positions, targets, masked_weights)
         generator_loss_sum, sampled, correct = predictions
 
-        with torch.no_grad():
-            # Unused slots write the original of position 0 over itself, however many there are.
-            sampled = torch.where(used, sampled, targets)
-            corrupted = original_ids.scatter(1, masked_positions, sampled)
-            labels = corrupted != original_ids
+        sampled, corrupted = put_samples(original_ids, masked_positions, masked_weights, sampled)
+        labels = corrupted != original_ids
 
         words = self._embed_with_feedback(corrupted, masked_positions, used, perturbed)
         hidden = self.encode(self.discriminator.base_model, corrupted, attention_mask, token_type_ids, words)
@@ -236,12 +230,10 @@ class ElectraForReplacedTokenDetection(TwoEncoderModel):
         bce = F.binary_cross_entropy_with_logits(logits, labels.float(), reduction="none")
         rtd_loss_sum = (bce * self.judged_tokens(bce, masked_positions, masked_weights, attention_mask)).sum()
 
-        if num_items_in_batch is None:
-            num_items_in_batch = self.count_items(
-                {"masked_weights": masked_weights, "input_ids": input_ids}
-                | ({} if attention_mask is None else {"attention_mask": attention_mask})
-            )
-        slots, tokens = num_items_in_batch.clamp(min=1).unbind()
+        counts = self.denominators(
+            num_items_in_batch, masked_weights=masked_weights, input_ids=input_ids, attention_mask=attention_mask
+        )
+        slots, tokens = counts.unbind()
         parts = {"generator_loss": generator_loss_sum / slots, "rtd_loss": rtd_loss_sum / tokens}
         return ReplacedTokenDetectionOutput(
             loss=self.weighted_loss(parts),
