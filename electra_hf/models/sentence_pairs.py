@@ -139,11 +139,10 @@ class EncoderForSentencePairs(EncoderForMaskedLanguageModeling):
         )
         logits = self.masked_lm.cls.seq_relationship(encoder.pooler(hidden)).float()  # (b, 2)
         pair_loss_sum = F.cross_entropy(logits, next_sentence_label, ignore_index=NO_PAIR, reduction="sum")
-        if num_items_in_batch is None:
-            num_items_in_batch = self.count_items(
-                {"masked_weights": masked_weights, "next_sentence_label": next_sentence_label}
-            )
-        slots, pairs = num_items_in_batch.clamp(min=1).unbind()
+        counts = self.denominators(
+            num_items_in_batch, masked_weights=masked_weights, next_sentence_label=next_sentence_label
+        )
+        slots, pairs = counts.unbind()
         mlm_loss, pair_loss = mlm_loss_sum / slots, pair_loss_sum / pairs
         losses = zip(self.config.loss_weights, (mlm_loss, pair_loss), strict=True)
         return SentencePairOutput(
