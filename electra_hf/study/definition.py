@@ -26,7 +26,7 @@ from electra_hf.study.scripts import (
 )
 
 BUDGETS = ("steps", "tokens", "flops", "seconds")
-SECTIONS = (*("corpus", "budget", "common", "runs", "finetuning", "finetuning_common", "baselines", "output_dir"),)
+SECTIONS = ("corpus", "budget", "common", "runs", "finetuning", "finetuning_common", "baselines", "output_dir")
 TOKENIZER_OPTIONS = frozenset({"tokenizer_name", "train_tokenizer", "vocab_size", "do_lower_case", "strip_accents"})
 CORPUS_OPTIONS = (
     (SOURCE_OPTIONS - {"streaming"})
@@ -34,19 +34,8 @@ CORPUS_OPTIONS = (
     | TOKENIZER_OPTIONS
     | {"validation_file", "preprocessing_num_workers", "prepared_dir", "cache_dir", "seed"}
 )
-_CORPUS_ONLY = (
-    SOURCE_OPTIONS
-    | TOKENIZER_OPTIONS
-    | {
-        *(
-            "validation_file",
-            "validation_split_percentage",
-            "preprocessing_num_workers",
-            "prepared_dir",
-            "overwrite_cache",
-        ),
-    }
-)
+_PREPARATION = {"validation_file", "validation_split_percentage", "preprocessing_num_workers", "prepared_dir"}
+_CORPUS_ONLY = SOURCE_OPTIONS | TOKENIZER_OPTIONS | _PREPARATION | {"overwrite_cache"}
 _BUDGET_ONLY = frozenset({"max_steps", "num_train_epochs", "schedule_minutes"})
 _DECIDED = frozenset(
     {"output_dir", "resume_from_checkpoint", "do_train", "disable_tqdm", "push_to_hub", "hub_token", "config"}
