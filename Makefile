@@ -3,8 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 # What some commands need and the tests try: Optuna for --hpo, evaluate for --metric, Ray for clusters, MeCab for Japanese
-# and Korean vocabularies.
-EXTRAS ?= search,metrics,cluster,japanese,korean
+# and Korean vocabularies, Gradio for the demo, ONNX, the documentation's site, codecarbon.
+EXTRAS ?= search,metrics,cluster,japanese,korean,demo,export,docs,energy
 
 VENV := .venv
 BIN := $(VENV)/bin
