@@ -40,6 +40,7 @@ from electra_hf.training.metrics import unigram_accuracy
 from electra_hf.training.model_setup import build_model, loaded_parts
 from electra_hf.training.objective_checks import check_objective, mask_shares
 from electra_hf.training.objectives import objective_named
+from electra_hf.training.run_files import RunInfo, run_facts
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -194,7 +195,10 @@ def make_trainer(
                 mask_fraction=data_args.mlm_probability,
                 fresh=checkpoint is None and not loaded,
                 loaded=() if checkpoint else loaded,
-            )
+            ),
+            RunInfo(
+                run_facts(model, args, mask_probability=data_args.mlm_probability, length=data_args.max_seq_length)
+            ),
         ],
     )
 
