@@ -9,7 +9,7 @@ for the best options of the training instead, each trial as long as --max_steps 
 import dataclasses
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from torch.utils.data import Dataset
@@ -26,6 +26,7 @@ from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
 from electra_hf.sharing.samples import SAMPLES_NAME, write_samples
 from electra_hf.sharing.search_plots import search_table, write_search_report
+from electra_hf.sharing.text_samples import TextSamples
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
@@ -125,6 +126,18 @@ def main() -> None:
         search_options(search_args, output_dir, tokenizer, train_blocks, eval_blocks)
         return
     trainer = make_trainer(model_args, data_args, args, tokenizer, train_blocks, eval_blocks, checkpoint)
+    trainer.add_callback(
+        TextSamples(
+            cast(PretrainingModel, trainer.model),
+            tokenizer,
+            count=args.num_text_samples,
+            every=args.text_samples_steps,
+            mask_probability=data_args.mlm_probability,
+            max_length=data_args.max_seq_length,
+            autocast=lambda: trainer.accelerator.autocast(),
+            sharded=trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled,
+        )
+    )
     vocab_size = len(tokenizer)
 
     if args.do_train:
