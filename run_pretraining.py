@@ -8,6 +8,7 @@ for the best options of the training instead, each trial as long as --max_steps 
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,7 +27,8 @@ from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
 from electra_hf.sharing.samples import SAMPLES_NAME, write_samples
 from electra_hf.sharing.search_plots import search_table, write_search_report
-from electra_hf.sharing.text_samples import TextSamples
+from electra_hf.sharing.text_formats import as_html, as_markdown
+from electra_hf.sharing.text_samples import Texts, TextSamples
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
@@ -60,6 +62,7 @@ from electra_hf.training.setup import (
     open_tokenizer,
     start_logging,
 )
+from electra_hf.training.trackers import Tracker, trackers_among
 from electra_hf.training.warmups import warmup_plan
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
@@ -136,6 +139,7 @@ def main() -> None:
             max_length=data_args.max_seq_length,
             autocast=lambda: trainer.accelerator.autocast(),
             sharded=trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled,
+            listeners=[tell_trackers(each) for each in trackers_among(trainer.callback_handler.callbacks)],
         )
     )
     vocab_size = len(tokenizer)
@@ -214,6 +218,11 @@ def make_trainer(
             ),
         ],
     )
+
+
+def tell_trackers(tracker: Tracker) -> Callable[[int, Texts], None]:
+    """Shows a tracker the held-out texts of an observation."""
+    return lambda step, texts: tracker.log_texts(step, as_markdown(texts), as_html(texts, f"Step {step:,}"))
 
 
 def search_options(
