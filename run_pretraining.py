@@ -8,8 +8,9 @@ for the best options of the training instead, each trial as long as --max_steps 
 
 import dataclasses
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from rich.console import Console
 from torch.utils.data import Dataset
@@ -26,6 +27,8 @@ from electra_hf.sharing.curves import plot_training_curves
 from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
 from electra_hf.sharing.samples import SAMPLES_NAME, write_samples
 from electra_hf.sharing.search_plots import search_table, write_search_report
+from electra_hf.sharing.text_formats import as_html, as_markdown
+from electra_hf.sharing.text_samples import Texts, TextSamples
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
@@ -40,6 +43,7 @@ from electra_hf.training.metrics import unigram_accuracy
 from electra_hf.training.model_setup import build_model, loaded_parts
 from electra_hf.training.objective_checks import check_objective, mask_shares
 from electra_hf.training.objectives import objective_named
+from electra_hf.training.run_files import RunInfo, run_facts
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -58,6 +62,7 @@ from electra_hf.training.setup import (
     open_tokenizer,
     start_logging,
 )
+from electra_hf.training.trackers import Tracker, trackers_among
 from electra_hf.training.warmups import warmup_plan
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
@@ -124,6 +129,19 @@ def main() -> None:
         search_options(search_args, output_dir, tokenizer, train_blocks, eval_blocks)
         return
     trainer = make_trainer(model_args, data_args, args, tokenizer, train_blocks, eval_blocks, checkpoint)
+    trainer.add_callback(
+        TextSamples(
+            cast(PretrainingModel, trainer.model),
+            tokenizer,
+            count=args.num_text_samples,
+            every=args.text_samples_steps,
+            mask_probability=data_args.mlm_probability,
+            max_length=data_args.max_seq_length,
+            autocast=lambda: trainer.accelerator.autocast(),
+            sharded=trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled,
+            listeners=[tell_trackers(each) for each in trackers_among(trainer.callback_handler.callbacks)],
+        )
+    )
     vocab_size = len(tokenizer)
 
     if args.do_train:
@@ -194,9 +212,17 @@ def make_trainer(
                 mask_fraction=data_args.mlm_probability,
                 fresh=checkpoint is None and not loaded,
                 loaded=() if checkpoint else loaded,
-            )
+            ),
+            RunInfo(
+                run_facts(model, args, mask_probability=data_args.mlm_probability, length=data_args.max_seq_length)
+            ),
         ],
     )
+
+
+def tell_trackers(tracker: Tracker) -> Callable[[int, Texts], None]:
+    """Shows a tracker the held-out texts of an observation."""
+    return lambda step, texts: tracker.log_texts(step, as_markdown(texts), as_html(texts, f"Step {step:,}"))
 
 
 def search_options(

@@ -18,6 +18,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from electra_hf.bands import COIN_TOSS, binary_entropy, healthy_bands
 from electra_hf.errors import CheckpointError
 
 STATE_FILE = "trainer_state.json"
@@ -110,7 +111,7 @@ _PAIRS = (("nsp", "Next sentence or random one"), ("sop", "Order of two segments
 PANELS = (
     Panel("Total loss", {"loss": ""}),
     Panel("Masked-token loss", {"mlm_loss": ""}, ceiling="vocabulary"),
-    Panel("Generator: masked-token loss", {"generator_loss": ""}, ceiling="vocabulary"),
+    Panel("Generator: loss of what it predicts", {"generator_loss": ""}, ceiling="vocabulary"),
     # Where tokens can be copied, most of them are known from the start.
     Panel(
         "Main encoder: loss of the original tokens",
@@ -141,9 +142,9 @@ PANELS = (
     ),
     *(Panel(f"{name}: accuracy", {f"{kind}_accuracy": ""}, ceiling="half") for kind, name in _PAIRS),
     Panel(
-        "Generator: what it makes of the masks",
+        "Generator: how often it is right",
         {
-            "generator_accuracy": "accuracy at the masks",
+            "generator_accuracy": "accuracy of its first guess",
             "replaced_fraction": "swapped share of all tokens",
         },
         limits=(0, None),
@@ -218,12 +219,10 @@ def _draw_panel(axes: Axes, log_history: Sequence[dict[str, Any]], panel: Panel,
     is_meaningless = panel.ceiling_unless and any(
         key in row for row in log_history for key in (panel.ceiling_unless, f"eval_{panel.ceiling_unless}")
     )
-    if panel.ceiling == "vocabulary" and vocab_size is not None and not is_meaningless:
-        _reference(axes, math.log(vocab_size), f"ln V: any of {vocab_size:,} tokens alike")
-    if panel.ceiling == "coin":
-        _reference(axes, math.log(2), "ln 2: a coin toss")
-    if panel.ceiling == "half":
-        _reference(axes, 0.5, "a coin toss")
+    words = {"vocabulary": f"ln V: any of {vocab_size or 0:,} tokens alike", "coin": "ln 2: a coin toss"}
+    chance = healthy_bands(vocab_size=vocab_size)[next(iter(panel.metrics))].chance
+    if panel.ceiling is not None and chance is not None and not is_meaningless:
+        _reference(axes, chance, words.get(panel.ceiling, "a coin toss"))
     if panel.share is not None:
         _base_rate(axes, log_history, panel.share)
     low, high = panel.limits
@@ -315,16 +314,7 @@ def _base_rate(axes: Axes, log_history: Sequence[dict[str, Any]], share: str) ->
         return
     losses = [binary_entropy(share) for share in shares.values]
     axes.plot(shares.steps, losses, color=GREY, linewidth=1.3, linestyle=":", zorder=1)
-    _note(axes, math.log(2), "dotted: knowing only how many are swapped", below=True)
-
-
-def binary_entropy(share: float) -> float:
-    """Cross-entropy, in nats, of always answering with the true share of positives.
-
-    >>> binary_entropy(0.0), round(binary_entropy(0.5), 6)
-    (0.0, 0.693147)
-    """
-    return sum(-p * math.log(p) for p in (share, 1 - share) if p > 0)
+    _note(axes, COIN_TOSS, "dotted: knowing only how many are swapped", below=True)
 
 
 def _say_missing(axes: Axes, metrics: Iterable[str]) -> None:

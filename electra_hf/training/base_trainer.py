@@ -5,8 +5,9 @@ What is overridden, and why (transformers 5.15 to 5.23):
 * `get_optimizer_cls_and_kwargs`, `create_optimizer`, `create_scheduler`: the paper's optimiser and schedule, and
   today's.
 * `create_model_card`: the stock card calls every model a fine-tuned version of another one.
-* the callbacks: noise of its own for every process, one readable line for each logging event, a run that ends well
-  when it is told to (`stopping`) and says what it hangs in (`watchdog`).
+* the callbacks: noise of its own for every process, one readable line for each logging event and its row in a file
+  (`run_files`), trackers with names in groups that go on with a resumed run (`trackers`), a run that ends well when it
+  is told to (`stopping`) and says what it hangs in (`watchdog`).
 * `train`, `_finalize_training`: a run that was stopped saves and raises `Interrupted`. The stock Trainer would go on
   as if it were done: load the best weights, and with `save_total_limit=1` remove the newest checkpoint.
 * `evaluate`, `predict`, `_save_checkpoint`: these are watched, and are no time of training.
@@ -38,8 +39,10 @@ from electra_hf.training.muon import muon_for_model
 from electra_hf.training.optimization import AdamWPaper, paper_linear_schedule, wsd_schedule
 from electra_hf.training.pretraining_arguments import PretrainingArguments
 from electra_hf.training.progress import LogLineCallback, ReadableProgressCallback
+from electra_hf.training.run_files import TrainingLog
 from electra_hf.training.search import ReportToTrial
 from electra_hf.training.stopping import StopCallback, stop_signals
+from electra_hf.training.trackers import use_trackers
 from electra_hf.training.training_arguments import (
     ADAMW_PAPER,
     MUON,
@@ -86,12 +89,14 @@ class ElectraTrainer(CheckpointingTrainer):
         **kwargs: Any,
     ):
         super().__init__(model=model, args=args, **kwargs)
+        use_trackers(self.callback_handler.callbacks)
         self.stateful["clock"] = self.clock = TrainingClock()
         self._stop = StopCallback(self.clock)
         self._watchdog = Watchdog(self.args.hang_seconds, self.args.process_index, self.args.world_size)
         if self.args.tune_allocator and self.args.device.type == "cpu":
             tune_allocator()
         self.add_callback(RankSeedCallback)
+        self.add_callback(TrainingLog)
         for printer in (ProgressCallback, PrinterCallback):
             self.remove_callback(printer)
         self.add_callback(self.progress_callbacks[bool(self.args.disable_tqdm)])

@@ -4,6 +4,15 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from electra_hf.bands import (
+    BANDS,
+    COIN_TOSS,
+    COLLAPSED_ACCURACY,
+    COPIES_ALIKE,
+    ENERGY_MARGIN,
+    LATE,
+    healthy_bands,
+)
 from electra_hf.errors import UsageError
 from electra_hf.models import (
     ElectraForMaskedTokenDetection,
@@ -87,7 +96,7 @@ def vocabulary_start(part: str, attribute: str, metric: str, vocab_size: int) ->
 
 def coin_start(part: str, attribute: str, metric: str) -> Start:
     """The loss of a head that tosses a coin: ln 2, within .15."""
-    return Start(part, attribute, metric, math.log(2), "ln 2", 0.15, 3)
+    return Start(part, attribute, metric, COIN_TOSS, "ln 2", 0.15, 3)
 
 
 def _rtd_starts(vocab_size: int) -> list[Start]:
@@ -119,18 +128,19 @@ def _pair_starts(part: str, metric: str) -> Callable[[int], list[Start]]:
 
 def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
     """Look for a generator whose replacements are too few to learn from; see `Objective.diagnose`."""
-    if metrics["generator_accuracy"] > 0.8:
+    bands = healthy_bands(mask_probability=mask_fraction)
+    if bands["generator_accuracy"].alarm(metrics["generator_accuracy"], progress):
         return {
             "generator too strong": f"the generator predicts {metrics['generator_accuracy']:.0%} of the masked "
             "tokens, so few are replaced and the main encoder has little to learn: lower --generator_width, or the "
             "text repeats itself"
         }
-    if metrics["replaced_fraction"] < 0.15 * mask_fraction:
+    if bands["replaced_fraction"].alarm(metrics["replaced_fraction"], progress):
         return {
             "few replacements": f"only {metrics['replaced_fraction']:.1%} of the tokens are replaced: lower "
             "--generator_width, raise --temperature, or look for repeated text"
         }
-    if progress > 0.25 and metrics["generator_accuracy"] < 0.002:
+    if progress > LATE and metrics["generator_accuracy"] < COLLAPSED_ACCURACY:
         return {
             "generator collapsed": f"the generator predicts {metrics['generator_accuracy']:.2%} of the masked tokens, "
             "fewer than by always naming the most frequent one. A run of a few hundred steps may be too short; in a "
@@ -142,14 +152,14 @@ def diagnose_generator(metrics: Mapping[str, float], progress: float, mask_fract
 def diagnose_detection(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
     """Look for an unhealthy run of replaced-token detection; see `Objective.diagnose`."""
     findings = diagnose_generator(metrics, progress, mask_fraction)
-    # A young run has no verdict on the discriminator.
-    if progress > 0.25 and metrics["rtd_auc"] > 0.995:
+    alarm = BANDS["rtd_auc"].alarm(metrics["rtd_auc"], progress)
+    if alarm == "high":
         findings["replacements give themselves away"] = (
             f"RTD AUC is {metrics['rtd_auc']:.3f}, so there is little left to learn from: the generator is far too "
             "weak (raise --generator_width), frozen at a high --temperature, or helps the discriminator (a positive "
             "--generator_feedback)"
         )
-    if progress > 0.25 and metrics["rtd_auc"] < 0.55:
+    elif alarm == "low":
         findings["discriminator near chance"] = (
             f"RTD AUC is {metrics['rtd_auc']:.2f} (0.5 is chance). A run of a few thousand steps may be too short, "
             "since the discriminator starts late. A longer one has collapsed: lower --learning_rate, lengthen the "
@@ -160,7 +170,7 @@ def diagnose_detection(metrics: Mapping[str, float], progress: float, mask_fract
 
 def _diagnose_copies(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
     findings = diagnose_generator(metrics, progress, mask_fraction)
-    if progress > 0.25 and metrics["replaced_copy_probability"] > 0.95 * metrics["copy_probability"]:
+    if progress > LATE and metrics["replaced_copy_probability"] > COPIES_ALIKE * metrics["copy_probability"]:
         findings["copies everything"] = (
             f"replaced tokens are copied with probability {metrics['replaced_copy_probability']:.2f}, and all tokens "
             f"with {metrics['copy_probability']:.2f}: the encoder does not find the replacements yet. A run of a few "
@@ -171,7 +181,7 @@ def _diagnose_copies(metrics: Mapping[str, float], progress: float, mask_fractio
 
 def _diagnose_energies(metrics: Mapping[str, float], progress: float, mask_fraction: float) -> dict[str, str]:
     # The noise is the least that the energies can learn: they start from its likelihoods (`nce_auc` is then 0.5).
-    if progress > 0.25 and metrics["log_likelihood"] < -metrics["generator_loss"] - 1:
+    if progress > LATE and metrics["log_likelihood"] < -metrics["generator_loss"] - ENERGY_MARGIN:
         return {
             "energies worse than the noise": f"by its energy a token of the text has the log-likelihood "
             f"{metrics['log_likelihood']:.2f}, and the noise gives it {-metrics['generator_loss']:.2f}. A run of "

@@ -1,6 +1,5 @@
 """The metrics of masked language modelling with a second loss for pairs of segments."""
 
-import math
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -8,7 +7,7 @@ import torch
 from torch import Tensor
 
 from electra_hf.models import SentencePairOutput
-from electra_hf.training.metrics import MaskedLanguageModelingMeter
+from electra_hf.training.metrics import MaskedLanguageModelingMeter, ratio
 
 
 class NextSentenceMeter(MaskedLanguageModelingMeter):
@@ -29,11 +28,11 @@ class NextSentenceMeter(MaskedLanguageModelingMeter):
         self.state.add_(torch.stack([value.sum(dtype=dtype) for value in values]))
 
     def describe(self, sums: dict[str, float], extra: Tensor) -> dict[str, float]:
-        pairs = sums["pairs"] or math.nan
         return {
             **super().describe(sums, extra),
-            f"{self.prefix}_loss": sums["pair_loss_sum"] / pairs,
-            f"{self.prefix}_accuracy": sums["pairs_correct"] / pairs,
+            # Of no pairs, 0, which is what they add to the loss that is trained: the total stays a number.
+            f"{self.prefix}_loss": sums["pair_loss_sum"] / max(1, sums["pairs"]),
+            f"{self.prefix}_accuracy": ratio(sums["pairs_correct"], sums["pairs"]),
         }
 
 

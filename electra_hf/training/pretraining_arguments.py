@@ -105,6 +105,17 @@ class PretrainingArguments(ElectraTrainingArguments):
     max_rollbacks: int = field(
         default=3, metadata={"help": "Rollbacks of --spike_threshold in a run; one more spike stops it."}
     )
+    num_text_samples: int = field(
+        default=4,
+        metadata={
+            "help": "Held-out sentences that are looked at again and again in the course of the run: what the "
+            "generator swaps in them, and what the discriminator suspects (text_samples.jsonl). 0: none."
+        },
+    )
+    text_samples_steps: int | None = field(
+        default=None,
+        metadata={"help": "Steps between two looks at them. Default: at 0, 10, 20, 50, 100, 200, 500, ... steps."},
+    )
 
     def __post_init__(self):
         if self.torch_compile is None and self.torch_compile_backend is None and self.torch_compile_mode is None:
@@ -126,6 +137,7 @@ class PretrainingArguments(ElectraTrainingArguments):
         self._check_warmups()
         self._check_health()
         self._check_schedule_in_time()
+        check_ranges(self, {"num_text_samples": Range(0), "text_samples_steps": Range(1)})
         if not self.dataloader_drop_last:
             raise UsageError(
                 "--dataloader_drop_last must stay on: every step has whole batches, and the blocks that one epoch "

@@ -9,7 +9,10 @@ from typing import ClassVar
 
 import torch
 from transformers import TrainingArguments
-from transformers.integrations.integration_utils import get_available_reporting_integrations
+from transformers.integrations.integration_utils import (
+    INTEGRATION_TO_CALLBACK,
+    get_available_reporting_integrations,
+)
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
@@ -22,6 +25,7 @@ MUON = "muon"
 WSD, TRAPEZOID = "wsd", "trapezoid"
 DECAY_SHAPES = ("sqrt", "linear", "cosine")
 DECAY_FRACTION = 0.2
+_TRACKERS_OF_EXTRA = ("tensorboard", "mlflow", "trackio")
 _SIZE, _NOT_NEGATIVE, _POSITIVE, _SHARE = Range(1), Range(0), Range(0, without="low"), Range(0, 1, without="high")
 _SEED = Range(0, 2**32 - 1)  # of numpy
 _RANGES = {
@@ -216,7 +220,9 @@ class ElectraTrainingArguments(TrainingArguments):
         for name in self.report_to or ():
             if name not in there:
                 found = f"found here: {', '.join(there)}" if there else "none is found here (tensorboard, wandb, ...)"
-                raise UsageError(f"--report_to {name}: no such tracker is installed; {found}")
+                package = "'electra_hf[trackers]'" if name in _TRACKERS_OF_EXTRA else name.replace("_", "-")
+                way_out = f"; try pip install {package}" if name in INTEGRATION_TO_CALLBACK else ""
+                raise UsageError(f"--report_to {name}: no such tracker is installed; {found}{way_out}")
 
     def _check_precision(self) -> None:
         if self.fp16 and self.use_cpu:

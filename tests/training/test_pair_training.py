@@ -17,6 +17,7 @@ from electra_hf.training import DataArguments, ModelArguments, PretrainingArgume
 from electra_hf.training.health import check_start
 from electra_hf.training.objective_checks import check_objective
 from electra_hf.training.objectives import OBJECTIVES
+from electra_hf.training.pair_metrics import NextSentenceMeter
 
 ROWS = 12
 
@@ -124,3 +125,11 @@ def test_what_cannot_work_is_said_first(model, data, message):
 
 def test_other_objectives_take_any_packing():
     check_objective(ModelArguments(objective="mlm"), DataArguments(train_file=["x.txt"], packing="nsp"))
+
+
+def test_an_evaluation_without_labelled_pairs_still_has_a_loss():
+    meter = NextSentenceMeter(torch.device("cpu"))
+    values = {"mlm_loss_sum": 6.0, "slots": 3.0, "correct": 1.0, "tokens": 24.0, "pair_loss_sum": 0.0, "pairs": 0.0}
+    metrics = meter.describe({**values, "pairs_correct": 0.0}, torch.zeros(0))
+    assert metrics["mlm_loss"] == 2.0 and metrics["nsp_loss"] == 0.0
+    assert metrics["nsp_accuracy"] != metrics["nsp_accuracy"]  # nothing was judged

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Dataset, IterableDataset
 
 from electra_hf.errors import TrainingError, UsageError
+from electra_hf.json_lines import read_rows
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.rollback import past_rollbacks, usual_loss
@@ -115,6 +116,11 @@ def test_second_spike_before_the_next_checkpoint(make_trainer):
     reference.train()
     assert events(trainer) == [(8, 10, 2), (8, 11, 3)]
     assert_same_training(trainer, reference)
+    # The file of the log goes back, too, and tells of it.
+    written = read_rows(f"{trainer.args.output_dir}/training_log.jsonl")
+    assert [(row["step"], row.get("loss"), row.get("rollback_from")) for row in written] == [
+        (row["step"], row.get("loss"), row.get("rollback_from")) for row in trainer.state.log_history
+    ]
 
 
 def test_resumed_runs_are_the_same(make_trainer, tmp_path):
