@@ -14,6 +14,7 @@ from typing import Any
 
 import yaml
 
+from electra_hf.bands import Band, healthy_bands
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
 from electra_hf.sharing.logs import (
     LOG_FILE,
@@ -61,9 +62,10 @@ class Run:
         info: Of `run_info.json`.
         settings: Of `pretraining_config.yaml`.
         config: Of the model's `config.json`.
+        generator: Of `generator/config.json`.
+        objective: Of `objective.json`.
         results: Of `all_results.json`: of the training and of the last evaluation.
         scores: Of a fine-tuned model: `eval_results.json` of each task.
-        total_flops: Of the training; None if unknown.
     """
 
     name: str
@@ -73,6 +75,8 @@ class Run:
     info: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
+    generator: dict[str, Any] = field(default_factory=dict)
+    objective: dict[str, Any] = field(default_factory=dict)
     results: dict[str, Any] = field(default_factory=dict)
     scores: Sequence[dict[str, Any]] = ()
 
@@ -92,6 +96,18 @@ class Run:
         return positive(self.info.get("tokens_per_step"))
 
     @cached_property
+    def bands(self) -> dict[str, Band]:
+        """What is known of each metric, for the recipe of this run as far as it was written down."""
+        settings = {**self.settings, **self.objective, **self.info}
+        return healthy_bands(
+            objective=str(settings.get("objective") or "rtd"),
+            vocab_size=positive(settings.get("vocab_size")) or positive(self.config.get("vocab_size")),
+            mask_probability=positive(settings.get("mask_probability") or settings.get("mlm_probability")) or 0.15,
+            generator_hidden_size=positive(self.generator.get("hidden_size")),
+            discriminator_weight=positive(settings.get("discriminator_weight")) or 50.0,
+        )
+
+    @cached_property
     def training_row(self) -> dict[str, Any]:
         """The newest row of the training itself."""
         return next((row for row in reversed(self.rows) if "loss" in row), {})
@@ -107,6 +123,12 @@ class Run:
         """What the training took, in seconds; None before its end."""
         ends = [row["train_runtime"] for row in self.rows if is_finite(row.get("train_runtime"))]
         return ends[-1] if ends else positive(self.results.get("train_runtime"))
+
+    @property
+    def flops(self) -> float | None:
+        """Of the training, as far as it is logged; None if unknown."""
+        logged = [row["total_flos"] for row in self.rows if positive(row.get("total_flos"))]
+        return logged[-1] if logged else positive(self.results.get("total_flos"))
 
     def is_empty(self) -> bool:
         """Whether there is nothing to show yet."""
@@ -142,6 +164,8 @@ def read_run(folder: Path, name: str | None = None) -> Run:
         info=read_json(folder / INFO_FILE),
         settings=_read_yaml(folder / SETTINGS_FILE),
         config=read_json(folder / "config.json"),
+        generator=read_json(folder / "generator" / "config.json"),
+        objective=read_json(folder / "objective.json"),
         results=read_json(folder / "all_results.json"),
         scores=_read_scores(folder),
     )
