@@ -9,9 +9,9 @@ Three kinds of figures, kept apart:
   wrong (`training.health` warns).
 
 Sources: Clark et al. 2020 (arXiv 2003.10555; "paper" below); the public training logs of NVIDIA's ELECTRA-base
-(DeepLearningExamples: total loss 8.68) and of a Spanish ConvBERT-base (total 9.66, masked-token loss 1.705 and accuracy
-.618, RTD loss .159, AUC .883, recall .274). No log of them has a gradient norm, a precision or a speed that would be
-healthy by itself.
+(DeepLearningExamples: total loss 8.68) and of a Spanish ConvBERT-base (total 9.66, masked-token loss 1.705 and
+accuracy .618, RTD loss .159, AUC .883, recall .274). Nobody has published what norm of the gradient, precision or
+generator loss is healthy, so there are no such bands.
 """
 
 import math
@@ -63,7 +63,7 @@ class Band:
         >>> band.alarm(0.51), band.alarm(0.51, progress=0.1), band.alarm(0.999), band.alarm(0.9)
         ('low', '', 'high', '')
         """
-        if 0 < self.alarm_from and progress <= self.alarm_from:
+        if self.alarm_from > 0 and progress <= self.alarm_from:
             return ""
         if self.alarm_low is not None and value < self.alarm_low:
             return "low"
@@ -145,15 +145,13 @@ def healthy_bands(
     elif generator_hidden_size is not None and generator_hidden_size >= 256:
         source = "log of a Spanish ConvBERT-base: .618; paper, section 3.2: .65"
         accuracy = replace(accuracy, low=0.618, high=0.65, source=source)
-    slots = (
-        "share of all tokens; what is swapped was masked before, and the better the generator, the fewer are swapped"
-    )
+    swapped = "tokens that the generator swapped: at most the masked ones, and the fewer the better it is"
     return {
         **detection,
         "generator_loss": _unknown("cross-entropy of what the generator predicts, in nats", uniform),
         "generator_accuracy": accuracy,
         "replaced_fraction": Band(
-            None, None, None if guess is None else mask_probability * (1 - guess), slots,
+            None, None, None if guess is None else mask_probability * (1 - guess), swapped,
             alarm_low=0.15 * mask_probability,
         ),
         "rtd_precision": _unknown("suspected tokens that were indeed swapped"),

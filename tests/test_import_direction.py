@@ -8,20 +8,33 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "electra_hf"
 
 # Room -> rooms it may use besides itself. `cli` may use everything; `errors` may be used by all and uses nothing;
-# `ranges` and `parser`, which know no option by themselves, and `bands` use only that.
+# `ranges` and `parser`, which know no option by themselves, and `bands` and `json_lines` use only that.
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "ranges": set(),
     "bands": set(),
+    "json_lines": set(),
     "parser": set(),
     "corpora": set(),
     "models": set(),
     "tokens": {"corpora"},
-    "training": {"ranges", "bands", "parser", "corpora", "models", "tokens"},
+    "training": {"ranges", "bands", "json_lines", "parser", "corpora", "models", "tokens"},
     "finetuning": {"ranges", "parser", "corpora", "models", "tokens", "training"},
-    "sharing": {"bands", "models"},
+    "sharing": {"bands", "json_lines", "models"},
     "study": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning"},
-    "cli": {"ranges", "bands", "parser", "corpora", "models", "tokens", "training", "finetuning", "sharing", "study"},
+    "cli": {
+        "ranges",
+        "bands",
+        "json_lines",
+        "parser",
+        "corpora",
+        "models",
+        "tokens",
+        "training",
+        "finetuning",
+        "sharing",
+        "study",
+    },
 }
 
 
@@ -70,6 +83,7 @@ def test_the_direction_has_no_circle():
         "errors",
         "ranges",
         "bands",
+        "json_lines",
         "parser",
         "corpora",
         "models",

@@ -1,4 +1,4 @@
-"""`electra-hf report`: one page about runs; `electra-hf watch`: the same while a run goes on, in a browser or a terminal."""
+"""`electra-hf report`: one page about runs; `electra-hf watch`: the same while a run goes on, or in the terminal."""
 
 import argparse
 from pathlib import Path
@@ -27,8 +27,8 @@ def add_commands(commands: Any) -> None:
     watch = commands.add_parser(
         "watch",
         help="look at a run while it goes on, in a browser or in the terminal",
-        description="Serve the page of electra-hf report and keep it up to date while the run goes on; with --terminal "
-        "show the run in the terminal, and end with it. Ctrl-C ends both, and never the run.",
+        description="Serve the page of electra-hf report and keep it up to date while the run goes on; with "
+        "--terminal show the run in the terminal, and end with it. Ctrl-C ends both, and never the run.",
     )
     watch.add_argument("run", type=Path, metavar="RUN", help="the output folder of the run; it may not exist yet")
     watch.add_argument("--terminal", action="store_true", help="show the run in the terminal instead")

@@ -1,9 +1,8 @@
 """The training curves of a run, as one picture.
 
-The picture is drawn from the rows of the log alone (`logs`), so it can be drawn at any time, during a run or long
-after, and on a machine without a display. Lines are the training text as the run went through it, points are
-evaluations on held-out text. Grey lines are what a model that knows nothing would score: a curve says something only by
-its distance from them.
+It is drawn from the rows of the log alone (`logs`), so it can be drawn at any time, during a run or long after, and
+without a display. Lines are the training text as the run went through it, points are evaluations on held-out text.
+Grey lines are what a model that knows nothing would score: a curve says something only by its distance from them.
 """
 
 import math

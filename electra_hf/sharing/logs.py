@@ -1,8 +1,8 @@
 """What a run has logged so far, read while it goes on or long after.
 
-A run appends to `training_log.jsonl` and `text_samples.jsonl`, one JSON object on each line, so that a reader may come at
-any time; the last line may then be half written. The Trainer keeps the same rows in `trainer_state.json`, which older
-runs have alone, and which is in every checkpoint.
+A run appends to `training_log.jsonl` and `text_samples.jsonl`, one JSON object on each line, so that a reader may come
+at any time; the last line may then be half written. The Trainer keeps the same rows in `trainer_state.json`, which
+older runs have alone, and which is in every checkpoint.
 """
 
 import json
@@ -73,8 +73,8 @@ def load_log_history(run_folder: str | Path) -> list[dict[str, Any]]:
         run_folder: The output folder of the run, or one of its checkpoints.
 
     Returns:
-        The rows of `training_log.jsonl`, which is the newest there is; without it those of `log_history` in the folder's
-        own `trainer_state.json`, or else in that of its newest checkpoint.
+        The rows of `training_log.jsonl`, which is the newest there is; without it those of `log_history` in the
+        folder's own `trainer_state.json`, or else in that of its newest checkpoint.
 
     Raises:
         CheckpointError: If there is no such file, or if it is not what a Trainer writes.

@@ -17,8 +17,8 @@ from electra_hf.sharing.report.runs import Run, Status
 from electra_hf.sharing.scores import ScoreRow, score_rows
 from electra_hf.sharing.token_records import SUSPECTED, TokenRecord
 
-# Okabe and Ito's colours, those legible on white and those legible on a dark ground. A run has also a dash and a marker
-# of its own: the numbers of colours and dashes share no divisor, so that no two of 30 runs look alike.
+# Okabe and Ito's colours, those legible on white and those legible on a dark ground. A run has also a dash and a
+# marker of its own: the numbers of colours and dashes share no divisor, so that no two of 30 runs look alike.
 LIGHT = (BLUE, VERMILION, GREEN, "#CC79A7", "#000000")
 DARK = ("#56B4E9", "#E69F00", "#009E73", "#CC79A7", "#FFFFFF")
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -81,16 +81,19 @@ def _run(place: int, run: Run, lines: Mapping[str, Line]) -> dict[str, Any]:
 
 
 def _figure(figure: Figure, runs: Sequence[Run], lines: Sequence[Mapping[str, Line]]) -> dict[str, Any]:
-    logged = [
-        run for run, its in zip(runs, lines, strict=True) if figure.key in its or f"eval_{figure.key}" in its
-    ]
+    logged = [run for run, its in zip(runs, lines, strict=True) if figure.key in its or f"eval_{figure.key}" in its]
     bands = [run.bands[figure.key] for run in logged if figure.key in run.bands]
     not_numbers = sum(
         its[key].not_numbers for its in lines for key in (figure.key, f"eval_{figure.key}") if key in its
     )
     caption = explain(figure, bands)
     if not_numbers:
-        caption += f" {not_numbers:,} logged values are no numbers (NaN or infinite) and not drawn."
+        values = (
+            "a logged value that is no number"
+            if not_numbers == 1
+            else f"{not_numbers:,} logged values that are no numbers"
+        )
+        caption += f" Not drawn: {values} (NaN or infinite)."
     return {
         "key": figure.key,
         "title": figure.title,
@@ -219,7 +222,7 @@ def _values_table(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
     rows = []
     for figure, cells in values_of(runs, figures):
         shown = [
-            f'{escape(value)}{f"<small>{escape(words)}</small>" if words and last else ""}'
+            f"{escape(value)}{f'<small>{escape(words)}</small>' if words and last else ''}"
             for training, held_out, words in cells
             for value, last in ((training, False), (held_out, True))
         ]

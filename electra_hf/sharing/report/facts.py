@@ -1,11 +1,11 @@
-"""What a run is, and how its newest numbers compare with what is known, in words: for the page and for the terminal."""
+"""What a run is, and how its newest numbers stand to what is known, in words: for the page and for the terminal."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
 from electra_hf.bands import Band
-from electra_hf.sharing.report.figures import Figure, newest
+from electra_hf.sharing.report.figures import Figure, newest, short
 from electra_hf.sharing.report.runs import Run, format_seconds, is_finite, positive
 from electra_hf.sharing.study_tables import format_flops
 
@@ -50,9 +50,7 @@ def _model(run: Run) -> str:
     kind = run.info.get("model_type") or run.config.get("model_type")
     generator = ""
     if positive(run.generator.get("hidden_size")) and positive(run.generator.get("num_hidden_layers")):
-        generator = (
-            f"generator: {run.generator['num_hidden_layers']:,} layers, {run.generator['hidden_size']:,} wide"
-        )
+        generator = f"generator: {run.generator['num_hidden_layers']:,} layers, {run.generator['hidden_size']:,} wide"
     return "; ".join(filter(None, [", ".join([str(kind or ""), *sizes]).strip(", "), generator]))
 
 
@@ -91,7 +89,7 @@ def format_count(number: float) -> str:
 
 
 def _count(number: object, unit: str = "") -> str:
-    return f"{format_count(number)} {unit}".strip() if is_finite(number) else ""  # type: ignore[arg-type]
+    return f"{format_count(number)} {unit}".strip() if is_finite(number) else ""
 
 
 def _versions(versions: object) -> str:
@@ -123,21 +121,25 @@ def verdict(band: Band, value: float, progress: float, format_spec: str) -> str:
 
     >>> band = Band(0.88, 0.9, 0.5, "AUC", "logs", alarm_low=0.55)
     >>> verdict(band, 0.89, 1.0, ".2f"), verdict(band, 0.7, 1.0, ".2f"), verdict(band, 0.5, 1.0, ".2f")
-    ('within 0.88–0.90', 'below 0.88–0.90', 'alarm: below 0.55')
+    ('within 0.88–0.9', 'below 0.88–0.9', 'alarm: below 0.55')
     """
     alarm = band.alarm(value, progress)
     if alarm:
-        threshold = band.alarm_low if alarm == "low" else band.alarm_high
-        return f"alarm: {'below' if alarm == 'low' else 'above'} {threshold:{format_spec}}"
+        place, threshold = ("below", band.alarm_low) if alarm == "low" else ("above", band.alarm_high)
+        return "" if threshold is None else f"alarm: {place} {short(threshold, format_spec)}"
     if band.low is None or band.high is None:
-        return "" if band.chance is None else f"chance: {band.chance:{format_spec}}"
+        return "" if band.chance is None else f"knowing nothing: {short(band.chance, format_spec)}"
     place = "below" if value < band.low else "above" if value > band.high else "within"
     return f"{place} {band_words(band, format_spec)}"
 
 
 def band_words(band: Band, format_spec: str) -> str:
     """The ends of a published band."""
-    return f"{band.low:{format_spec}}–{band.high:{format_spec}}"
+    return (
+        ""
+        if band.low is None or band.high is None
+        else f"{short(band.low, format_spec)}–{short(band.high, format_spec)}"
+    )
 
 
 def explain(figure: Figure, bands: Sequence[Band]) -> str:
@@ -153,13 +155,13 @@ def explain(figure: Figure, bands: Sequence[Band]) -> str:
         sentences.append(f"Shaded: {band_words(band, figure.format)}, where long runs ended ({band.source})")
     chances = sorted({band.chance for band in bands if band.chance is not None})
     if chances:
-        shown = " or ".join(dict.fromkeys(format(chance, figure.format) for chance in chances))
+        shown = " or ".join(dict.fromkeys(short(chance, figure.format) for chance in chances))
         sentences.append(f"Knowing nothing: {shown}")
     for words, thresholds in (
         ("below", {band.alarm_low for band in bands if band.alarm_low is not None}),
         ("above", {band.alarm_high for band in bands if band.alarm_high is not None}),
     ):
         if thresholds:
-            shown = " or ".join(format(threshold, figure.format) for threshold in sorted(thresholds))
+            shown = " or ".join(short(threshold, figure.format) for threshold in sorted(thresholds))
             sentences.append(f"Something is wrong {words} {shown}")
     return ". ".join(sentences) + ("." if sentences else "")

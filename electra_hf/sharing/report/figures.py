@@ -1,8 +1,8 @@
 """What there is to draw of some runs: the metrics that they logged, few enough points for a page, and their names.
 
-Every metric has a figure of its own, with a line for each run where it was logged in training and points where it was on
-held-out text. A metric without a name here is drawn under its key: nothing that was logged is left out but times and
-counts.
+Every metric has a figure of its own, with a line for each run where it was logged in training and points where it was
+on held-out text. A metric without a name here is drawn under its key: nothing that was logged is left out but times
+and counts.
 """
 
 import math
@@ -59,7 +59,7 @@ class Line:
         steps: Of the values.
         values: All finite.
         logged: Values in the log, before `downsample`.
-        not_numbers: Values that were NaN or infinite, and so are not drawn.
+        not_numbers: Values that were NaN or infinite (null in JSON), and so are not drawn.
     """
 
     steps: list[float] = field(default_factory=list)
@@ -113,12 +113,12 @@ def lines_of(rows: Sequence[dict[str, Any]]) -> dict[str, Line]:
             name = key.removeprefix(_EVALUATION)
             if name in _NOT_DRAWN or name.startswith(_NOT_DRAWN_STARTS) or isinstance(value, bool):
                 continue
-            if not isinstance(value, int | float):
+            if value is not None and not isinstance(value, int | float):
                 continue
             line = lines.setdefault(key, Line())
             line.logged += 1
-            if math.isfinite(value):
-                line.steps.append(float(step))  # type: ignore[arg-type]
+            if value is not None and math.isfinite(value):
+                line.steps.append(float(step))
                 line.values.append(float(value))
             else:
                 line.not_numbers += 1
@@ -169,8 +169,24 @@ def figures_of(lines: Sequence[dict[str, Line]]) -> list[Figure]:
             if key in drawn:
                 metric = describe(key)
                 values = [value for line in drawn[key] for value in line.values]
-                figures.append(Figure(key, metric.name, group, metric.format, metric.meaning, _is_wide(key, values)))
+                figures.append(
+                    Figure(key, title_of(metric), group, metric.format, metric.meaning, _is_wide(key, values))
+                )
     return figures
+
+
+def title_of(metric: Metric) -> str:
+    """The name of a metric as a heading; an unknown key stays as it is."""
+    return metric.name[:1].upper() + metric.name[1:] if metric.meaning else metric.name
+
+
+def short(value: float, format_spec: str) -> str:
+    """A known value of a metric in as few digits as it has.
+
+    >>> short(0.88, ".3f"), short(0.15, ".1%"), short(43.6683, ".3f"), short(1 / 8192, ".1%")
+    ('0.88', '15%', '43.7', '0.0122%')
+    """
+    return f"{100 * value:.3g}%" if format_spec.endswith("%") else f"{value:.3g}"
 
 
 def _is_wide(key: str, values: Sequence[float]) -> bool:

@@ -1,5 +1,7 @@
-"""The page as one HTML file: template, style, script and data, with the plotting library in it. It asks for nothing else,
-and its content security policy would not let it."""
+"""The page as one HTML file: template, style, script and data, with the plotting library in it.
+
+It asks for nothing else, and its content security policy would not let it.
+"""
 
 import json
 from functools import cache

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -98,7 +99,7 @@ def plot_runs(runs: Sequence[Run], path: Path) -> Path:
         return save_figure(picture, path)
 
 
-def _dash(place: int) -> str | tuple[int, tuple[int, ...]]:
+def _dash(place: int) -> Any:
     return _DASHES[DASHES[place % len(DASHES)]]
 
 

@@ -1,7 +1,7 @@
 """The folder of a run as the page needs it: what was logged, what is known about it, and how it stands.
 
-Nothing is asked of a folder but that it holds something: a run that has just begun has a `run_info.json`, one of an older
-version has none; a fine-tuned model has scores and no log.
+Nothing is asked of a folder but that it holds something: a run that has just begun has a `run_info.json`, one of an
+older version has none; a fine-tuned model has scores and no log.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import yaml
 
@@ -103,7 +103,7 @@ class Run:
             objective=str(settings.get("objective") or "rtd"),
             vocab_size=positive(settings.get("vocab_size")) or positive(self.config.get("vocab_size")),
             mask_probability=positive(settings.get("mask_probability") or settings.get("mlm_probability")) or 0.15,
-            generator_hidden_size=positive(self.generator.get("hidden_size")),
+            generator_hidden_size=positive(settings.get("generator_hidden_size") or self.generator.get("hidden_size")),
             discriminator_weight=positive(settings.get("discriminator_weight")) or 50.0,
         )
 
@@ -139,14 +139,14 @@ class Run:
         return _status(self, time.time() if now is None else now)
 
 
-def is_finite(value: object) -> bool:
+def is_finite(value: object) -> TypeGuard[int | float]:
     """Whether a value from a file is a number that can be drawn."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def positive(value: object) -> Any:
     """The value if it is a number above 0, and else None."""
-    return value if is_finite(value) and value > 0 else None  # type: ignore[operator]
+    return value if is_finite(value) and value > 0 else None
 
 
 def read_run(folder: Path, name: str | None = None) -> Run:
@@ -199,8 +199,8 @@ def find_runs(folders: Sequence[Path], names: Sequence[str] = ()) -> list[Run]:
     for run in runs:
         if run.is_empty():
             raise CheckpointError(
-                f"{run.folder}: neither a log of a pre-training ({LOG_FILE}, {STATE_FILE}) nor scores of a fine-tuning "
-                f"({SCORES_FILE}) in it. Give the output folder of a run that has logged something"
+                f"{run.folder}: neither a log of a pre-training ({LOG_FILE}, {STATE_FILE}) nor scores of a "
+                f"fine-tuning ({SCORES_FILE}) in it. Give the output folder of a run that has logged something"
             )
     return runs
 
@@ -297,7 +297,7 @@ def _status(run: Run, now: float) -> Status:
 
 
 def _is_finished(run: Run) -> bool:
-    """Whether the state in the folder itself, which a run writes at its end, is of this run and not of an earlier one."""
+    """Whether the state in the folder itself, written at the end, is of this run and not of an earlier one."""
     state, info = run.folder / STATE_FILE, run.folder / INFO_FILE
     return state.is_file() and (not info.is_file() or state.stat().st_mtime >= info.stat().st_mtime)
 

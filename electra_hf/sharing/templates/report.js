@@ -8,7 +8,7 @@ const coarse = matchMedia("(pointer: coarse)").matches;
 
 let content = JSON.parse(byId("content").textContent);
 const shown = new Map(); // name of a run -> whether it is drawn
-const place = { axis: "step", sampleRun: null, sample: null };
+const place = { axis: "step", log: false, sampleRun: null, sample: null };
 let zoom = null; // range of the horizontal axis, the same in all figures
 let zooming = false;
 
@@ -198,12 +198,11 @@ function drawFigures() {
     const plot = element.querySelector(".plot");
     plot.setAttribute("aria-label", summaryOf(figure));
     const layout = layoutOf(figure.title);
-    layout.uirevision = place.axis;
+    layout.uirevision = `${place.axis} ${place.log}`;
     const values = traces.flatMap((trace) => trace.y);
     addReferences(layout, figure, Math.min(...values), Math.max(...values));
-    if (figure.percent) layout.yaxis.tickformat = ",.3~%";
-    if (figure.log) layout.yaxis.type = "log";
-    else if (figure.format.endsWith("e")) layout.yaxis.tickformat = ".1e";
+    layout.yaxis.tickformat = figure.percent ? ",.3~%" : ",.6~g";
+    if (figure.log || (place.log && !figure.percent && Math.min(...values) > 0)) layout.yaxis.type = "log";
     layout.xaxis.tickformat = "~s";
     layout.xaxis.rangemode = "tozero";
     if (zoom) layout.xaxis.range = zoom;
@@ -234,7 +233,7 @@ function addReferences(layout, figure, low, high) {
     layout.shapes.push({
       ...across, type: "line", y0: reference.value, y1: reference.value,
       line: { color: cssColour("--soft"), width: 1, dash: "dash" },
-      label: { ...words, text: reference.words, textposition: "end" },
+      label: { ...words, text: reference.words, textposition: "end", yanchor: reference.words.endsWith("above") ? "top" : "bottom" },
     });
   }
 }
@@ -484,6 +483,11 @@ for (const button of document.querySelectorAll("[data-axis]")) {
     drawFigures();
   });
 }
+byId("log").addEventListener("click", () => {
+  place.log = !place.log;
+  byId("log").setAttribute("aria-pressed", String(place.log));
+  drawFigures();
+});
 byId("samples-time").addEventListener("input", (event) => moveSample(Number(event.target.value)));
 byId("samples-before").addEventListener("click", () => moveSample(Number(byId("samples-time").value) - 1));
 byId("samples-after").addEventListener("click", () => moveSample(Number(byId("samples-time").value) + 1));
