@@ -192,15 +192,16 @@ def _marked(records: Sequence[TokenRecord]) -> str:
     return "".join(words)
 
 
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str) -> str:
-    """A table whose first column names the rows; `head` and cells are HTML."""
-    top = "".join(f'<th scope="col">{cell}</th>' for cell in head)
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], *, caption: str, above: str = "") -> str:
+    """A table whose first column names the rows; `head`, cells and the row `above` the head are HTML."""
+    first, *others = head
+    top = f"<td>{first}</td>" + "".join(f'<th scope="col">{cell}</th>' for cell in others)
     body = "".join(
         f'<tr><th scope="row">{name}</th>{"".join(f"<td>{cell}</td>" for cell in cells)}</tr>' for name, *cells in rows
     )
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{escape(caption)}"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
+        f"<caption>{escape(caption)}</caption><thead>{above}<tr>{top}</tr></thead><tbody>{body}</tbody></table></div>"
     )
 
 
@@ -227,11 +228,9 @@ def _values_table(runs: Sequence[Run], figures: Sequence[Figure]) -> str:
             for value, last in ((training, False), (held_out, True))
         ]
         rows.append([escape(figure.title), *shown])
-    head = [""]
-    for run in runs:
-        before = "" if len(runs) == 1 else f"{escape(run.name)}: "
-        head += [f"{before}training", f"{before}held-out"]
-    return _table(head, rows, caption="Newest values")
+    names = "".join(f'<th scope="colgroup" colspan="2">{escape(run.name)}</th>' for run in runs)
+    above = f"<tr><td></td>{names}</tr>" if len(runs) > 1 else ""
+    return _table(["", *["training", "held-out"] * len(runs)], rows, caption="Newest values", above=above)
 
 
 def _scores_table(runs: Sequence[Run], rows: Sequence[tuple[int, ScoreRow]]) -> str:
@@ -247,7 +246,7 @@ def _scores_table(runs: Sequence[Run], rows: Sequence[tuple[int, ScoreRow]]) -> 
 
 
 def _notes(runs: Sequence[Run], lines: Sequence[Mapping[str, Line]]) -> str:
-    notes = []
+    notes, unknown = [], []
     for run, its in zip(runs, lines, strict=True):
         logged = max((line.logged for line in its.values()), default=0)
         if logged > MOST_POINTS:
@@ -258,7 +257,7 @@ def _notes(runs: Sequence[Run], lines: Sequence[Mapping[str, Line]]) -> str:
         if len(run.observations) > MOST_OBSERVATIONS:
             notes.append(f"{run.name}: {MOST_OBSERVATIONS} of {len(run.observations):,} observations of its texts.")
         if its and run.tokens_per_step is None:
-            notes.append(
-                f"{run.name}: tokens of a step are not known (no run_info.json), so it is drawn by steps only."
-            )
+            unknown.append(run.name)
+    if unknown:
+        notes.append(f"By steps only, as no run_info.json tells the tokens of a step: {', '.join(unknown)}.")
     return "".join(f"<p>{escape(note)}</p>" for note in notes)

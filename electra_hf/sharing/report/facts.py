@@ -128,7 +128,7 @@ def verdict(band: Band, value: float, progress: float, format_spec: str) -> str:
         place, threshold = ("below", band.alarm_low) if alarm == "low" else ("above", band.alarm_high)
         return "" if threshold is None else f"alarm: {place} {short(threshold, format_spec)}"
     if band.low is None or band.high is None:
-        return "" if band.chance is None else f"knowing nothing: {short(band.chance, format_spec)}"
+        return "" if band.chance is None else f"chance: {short(band.chance, format_spec)}"
     place = "below" if value < band.low else "above" if value > band.high else "within"
     return f"{place} {band_words(band, format_spec)}"
 
@@ -149,7 +149,8 @@ def explain(figure: Figure, bands: Sequence[Band]) -> str:
         figure: As drawn.
         bands: Of its metric, for each run that logged it.
     """
-    meaning = next((band.meaning for band in bands), "") or figure.meaning
+    meanings = {band.meaning for band in bands}
+    meaning = meanings.pop() if len(meanings) == 1 else figure.meaning
     sentences = [meaning[:1].upper() + meaning[1:]] if meaning else []
     for band in dict.fromkeys(band for band in bands if band.low is not None):
         sentences.append(f"Shaded: {band_words(band, figure.format)}, where long runs ended ({band.source})")

@@ -27,9 +27,9 @@ _OTHERS = (
     Metric("learning_rate", "learning rate", ".2e", "of the optimiser, after warm-up and decay"),
     Metric("grad_norm", "gradient norm", ".3g", "of all gradients together, before clipping"),
     Metric(
-        "tokens_per_second", "throughput, tokens per second", ",.0f", "text that goes through the run on this machine"
+        "tokens_per_second", "tokens per second", ",.0f", "throughput: text that goes through the run on this machine"
     ),
-    Metric("teraflops", "throughput, TFLOP/s", ".3g", "10¹² operations per second, matrix products only"),
+    Metric("teraflops", "TFLOP per second", ".3g", "throughput: 10¹² operations per second, matrix products only"),
     Metric("skipped_steps", "skipped steps", ",.0f", "steps whose gradients were no numbers, since the last row"),
     Metric("replaced_copy_probability", "copy probability of swapped tokens", ".1%", "mean where copying is wrong"),
 )

@@ -99,12 +99,14 @@ class Run:
     def bands(self) -> dict[str, Band]:
         """What is known of each metric, for the recipe of this run as far as it was written down."""
         settings = {**self.settings, **self.objective, **self.info}
+        weights = settings.get("loss_weights")
+        weight = weights.get("rtd_loss") if isinstance(weights, dict) else settings.get("discriminator_weight")
         return healthy_bands(
             objective=str(settings.get("objective") or "rtd"),
             vocab_size=positive(settings.get("vocab_size")) or positive(self.config.get("vocab_size")),
             mask_probability=positive(settings.get("mask_probability") or settings.get("mlm_probability")) or 0.15,
             generator_hidden_size=positive(settings.get("generator_hidden_size") or self.generator.get("hidden_size")),
-            discriminator_weight=positive(settings.get("discriminator_weight")) or 50.0,
+            discriminator_weight=positive(weight) or 50.0,
         )
 
     @cached_property

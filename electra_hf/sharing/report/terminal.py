@@ -7,7 +7,6 @@ from pathlib import Path
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
-from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
@@ -62,7 +61,7 @@ def view_of(run: Run, console: Console) -> RenderableType:
         head.append(f"  {format_count(run.step * run.tokens_per_step)} tokens", style="dim")
     parts: list[RenderableType] = [head]
     if status.progress is not None:
-        parts.append(ProgressBar(total=1.0, completed=status.progress, width=min(console.width, 80)))
+        parts.append(_bar(status.progress, min(console.width, 80)))
     figures = figures_of([lines_of(run.rows)])
     if figures:
         parts += [Text(), _numbers(run, figures, console)]
@@ -71,22 +70,29 @@ def view_of(run: Run, console: Console) -> RenderableType:
     return Group(*parts)
 
 
+def _bar(progress: float, width: int) -> Text:
+    """How far the run is; to be read without colour too."""
+    share = f" {progress:.0%}"
+    done = round(progress * (width - len(share)))
+    rest = width - len(share) - done
+    return Text.assemble(("━" * done, "bold cyan"), ("╌" * rest, "dim"), share)
+
+
 def _numbers(run: Run, figures: Sequence[Figure], console: Console) -> Table:
     """Each metric: its course, the newest values, and how they stand to what is known."""
     lines = lines_of(run.rows)
-    wide = console.width >= 100
+    course_width = _PLOT_WIDTH if console.width >= 100 else _PLOT_WIDTH // 2
     table = Table(box=None, pad_edge=False, show_edge=False)
     table.add_column("", no_wrap=True)
-    if wide:
-        table.add_column("course", no_wrap=True)
+    table.add_column("course", no_wrap=True, style="cyan")
     table.add_column("training", justify="right", no_wrap=True, style="bold")
     table.add_column("held-out", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True, overflow="ellipsis")
     for figure, [(training, held_out, words)] in values_of([run], figures):
         line = lines.get(figure.key) or lines[f"eval_{figure.key}"]
         style = "bold yellow" if words.startswith("alarm") else "green" if words.startswith("within") else "dim"
-        course = [Text(sparkline(line.values), style="cyan")] if wide else []
-        table.add_row(Text(figure.title), *course, training, held_out, Text(words, style=style))
+        course = sparkline(line.values, course_width)
+        table.add_row(Text(figure.title), course, training, held_out, Text(words, style=style))
     return table
 
 

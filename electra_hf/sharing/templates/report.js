@@ -3,7 +3,6 @@
 
 const root = document.documentElement;
 const byId = (id) => document.getElementById(id);
-const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)");
 const coarse = matchMedia("(pointer: coarse)").matches;
 
 let content = JSON.parse(byId("content").textContent);
@@ -118,7 +117,7 @@ function gridOf(group) {
   return byId(id);
 }
 
-function layoutOf(title) {
+function layoutOf() {
   const soft = cssColour("--soft");
   const rule = cssColour("--rule");
   const axis = { gridcolor: rule, linecolor: rule, zeroline: false, tickfont: { color: soft, size: 12 }, automargin: true };
@@ -134,7 +133,6 @@ function layoutOf(title) {
     uirevision: "kept",
     xaxis: { ...axis, showgrid: false, showline: true, nticks: 6 },
     yaxis: { ...axis, nticks: 6 },
-    meta: title,
   };
 }
 
@@ -197,7 +195,7 @@ function drawFigures() {
     element.querySelector("figcaption").textContent = figure.caption;
     const plot = element.querySelector(".plot");
     plot.setAttribute("aria-label", summaryOf(figure));
-    const layout = layoutOf(figure.title);
+    const layout = layoutOf();
     layout.uirevision = `${place.axis} ${place.log}`;
     const values = traces.flatMap((trace) => trace.y);
     addReferences(layout, figure, Math.min(...values), Math.max(...values));
@@ -225,7 +223,7 @@ function addReferences(layout, figure, low, high) {
     if (!near(band.low) && !near(band.high)) continue;
     layout.shapes.push({
       ...across, type: "rect", y0: band.low, y1: band.high, fillcolor: isDark() ? "#1f4d3c" : "#d3eee2", line: { width: 0 },
-      label: { ...words, text: band.words, textposition: "bottom left" },
+      label: { ...words, text: band.words, textposition: "top left", yanchor: "bottom" },
     });
   }
   for (const reference of figure.references) {
@@ -276,7 +274,7 @@ function drawScores() {
     const plot = element.querySelector(".plot");
     const rows = score.runs.filter((row) => isShown(content.runs[row.run]));
     plot.style.height = `${70 + 48 * Math.max(1, rows.length)}px`;
-    const layout = layoutOf(score.title);
+    const layout = layoutOf();
     layout.xaxis = { ...layout.xaxis, showgrid: true, automargin: false };
     layout.yaxis = {
       ...layout.yaxis, showgrid: false, range: [rows.length - 0.4, -0.6],
@@ -285,8 +283,11 @@ function drawScores() {
     };
     layout.shapes = [];
     const values = rows.flatMap((row) => row.values);
-    const span = Math.max(Math.max(...values) - Math.min(...values), 10 ** (1 - score.decimals));
-    layout.xaxis.range = [Math.min(...values) - span, Math.max(...values) + span];
+    // All seeds are on the scale, and an interval as far as it does not squeeze them.
+    const ofOne = rows.flatMap((row) => (row.values.length === 1 ? (row.interval ?? []) : []));
+    const [least, most] = [Math.min(...values, ...ofOne), Math.max(...values, ...ofOne)];
+    const span = Math.max((most - least) * (ofOne.length ? 0.1 : 1), 10 ** (1 - score.decimals));
+    layout.xaxis.range = [least - span, most + span];
     const traces = rows.map((row, height) => {
       const run = content.runs[row.run];
       if (row.interval) {
@@ -334,7 +335,7 @@ function drawSampleControls() {
     return option;
   });
   byId("samples-run").replaceChildren(...options);
-  byId("samples-run").hidden = options.length < 2;
+  byId("samples-run").hidden = content.runs.length < 2;
   drawSample();
 }
 
