@@ -119,12 +119,12 @@ def load_text_samples(run_folder: str | Path) -> list[tuple[int, list[list[Token
     file = Path(run_folder) / TEXTS_FILE
     if not file.is_file():
         return []
-    return [(row["step"], _records(row, f"{file}:{number}")) for number, row in read_json_lines(file)]
+    return [_observation(row, f"{file}:{number}") for number, row in read_json_lines(file)]
 
 
-def _records(row: dict[str, Any], place: str) -> list[list[TokenRecord]]:
-    texts = row.get("texts")
-    if not _is_a(row.get("step"), int) or not isinstance(texts, list):
+def _observation(row: dict[str, Any], place: str) -> tuple[int, list[list[TokenRecord]]]:
+    step, texts = row.get("step"), row.get("texts")
+    if not isinstance(step, int) or isinstance(step, bool) or not isinstance(texts, list):
         raise CheckpointError(f'{place}: not {{"step": number, "texts": [...]}}. Remove the line')
     for text in texts:
         for token in text if isinstance(text, list) else [text]:
@@ -133,7 +133,7 @@ def _records(row: dict[str, Any], place: str) -> list[list[TokenRecord]]:
                     f"{place}: {json.dumps(token)[:80]} is not [piece, original, replaced, suspicion, gap]. "
                     "Remove the line"
                 )
-    return [[TokenRecord(*token) for token in text] for text in texts]
+    return step, [[TokenRecord(*token) for token in text] for text in texts]
 
 
 def _is_a(value: object, kind: type | tuple[type, ...]) -> bool:
