@@ -26,7 +26,7 @@ def facts_of(run: Run) -> dict[str, str]:
         "Computation": format_flops(run.flops) if run.flops else "",
         "Time": format_seconds(run.seconds) if run.seconds else "",
         "Hardware": str(run.info.get("hardware", "")),
-        "Started": str(run.info.get("started", ""))[:16].replace("T", " "),
+        "Started": _time(run.info.get("started")),
         "Versions": _versions(run.info.get("versions")),
         "Fine-tuned from": ", ".join(dict.fromkeys(str(content.get("model", "")) for content in run.scores)),
         "Tasks": ", ".join(str(content["task_name"]) for content in run.scores),
@@ -90,6 +90,12 @@ def format_count(number: float) -> str:
 
 def _count(number: object, unit: str = "") -> str:
     return f"{format_count(number)} {unit}".strip() if is_finite(number) else ""
+
+
+def _time(text: object) -> str:
+    """A time as ISO 8601 has it, to the minute."""
+    zone = " UTC" if str(text).endswith("+00:00") else ""
+    return f"{str(text)[:16].replace('T', ' ')}{zone}" if text else ""
 
 
 def _versions(versions: object) -> str:

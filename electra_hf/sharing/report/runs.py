@@ -280,7 +280,7 @@ def _status(run: Run, now: float) -> Status:
     if run.is_empty():
         missing = "" if run.folder.is_dir() else " (there is no such folder yet)"
         return Status("waiting", f"Waiting: nothing has been logged in {run.folder}{missing}.")
-    if not run.rows:
+    if run.scores and not run.rows:
         return Status("finished", "Fine-tuned.")
     progress = min(1.0, run.step / run.max_steps) if run.max_steps else None
     of = f" of {run.max_steps:,}" if run.max_steps else ""

@@ -20,7 +20,7 @@ def test_what_a_run_wrote_down_is_told(make_run):
     assert facts["Tokens"] == "122,880 (2,048 a step)"
     assert facts["Steps"] == "60 of 100"
     assert (facts["Corpus"], facts["Hardware"]) == ("python-docs", "2 CPU threads")
-    assert facts["Started"] == "2026-01-02 03:04"
+    assert facts["Started"] == "2026-01-02 03:04 UTC"
 
 
 def test_an_older_run_has_fewer_facts_and_the_bands_of_its_settings(tmp_path: Path):
@@ -55,6 +55,11 @@ def test_a_run_waits_runs_falls_silent_and_ends(make_run, tmp_path: Path):
     (folder / "trainer_state.json").write_text("{}", encoding="utf-8")
     finished = read_run(folder).status(now + 3600)
     assert (finished.state, finished.words) == ("finished", "Finished: step 100 of 100 in 2 min 30 s.")
+
+
+def test_a_run_that_has_shown_its_texts_and_not_yet_logged_is_running(make_run):
+    status = read_run(make_run(rows=[])).status()
+    assert (status.state, status.progress) == ("running", 0.0)
 
 
 def test_a_run_that_was_taken_up_again_is_not_finished_by_its_earlier_end(make_run):
