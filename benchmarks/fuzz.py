@@ -42,7 +42,7 @@ from electra_hf.finetuning.tasks.tables import Encoding, read_table
 from electra_hf.models.objective_files import load_objective
 from electra_hf.models.weight_files import read_weights
 from electra_hf.parser import ConfigArgumentParser, read_config
-from electra_hf.sharing.curves import load_log_history
+from electra_hf.sharing.logs import load_log_history
 from electra_hf.tokens.blocks import BlockDataset
 from electra_hf.tokens.preparation import prepare_folder
 from electra_hf.tokens.shards import PackingSettings

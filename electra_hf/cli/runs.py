@@ -79,7 +79,8 @@ def show_run(folder: Path, console: Console) -> None:
 
 def draw_curves(options: argparse.Namespace) -> None:
     """`electra-hf curves`: one PNG of the whole run."""
-    from electra_hf.sharing.curves import load_log_history, plot_training_curves
+    from electra_hf.sharing.curves import plot_training_curves
+    from electra_hf.sharing.logs import load_log_history
 
     path = plot_training_curves(
         load_log_history(options.run),

@@ -1,12 +1,10 @@
 """The training curves of a run, as one picture.
 
-The Trainer keeps everything it logged in `trainer_state.json`; the picture is drawn from that file alone, so it can be
-drawn at any time, during a run or long after, and on a machine without a display. Lines are the training text as the
-run went through it, points are evaluations on held-out text. Grey lines are what a model that knows nothing would
-score: a curve says something only by its distance from them.
+It is drawn from the rows of the log alone (`logs`), so it can be drawn at any time, during a run or long after, and
+without a display. Lines are the training text as the run went through it, points are evaluations on held-out text.
+Grey lines are what a model that knows nothing would score: a curve says something only by its distance from them.
 """
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,9 +17,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from electra_hf.bands import COIN_TOSS, binary_entropy, healthy_bands
-from electra_hf.errors import CheckpointError
-
-STATE_FILE = "trainer_state.json"
 
 # Three of the Okabe-Ito colours: they stay apart for readers with any of the common colour vision deficiencies.
 COLOURS = BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -50,39 +45,6 @@ class Series:
 
 def _is_finite(value: object) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
-
-
-def load_log_history(run_folder: str | Path) -> list[dict[str, Any]]:
-    """Read what the Trainer logged in a run, finished or not.
-
-    Args:
-        run_folder: The output folder of the run, or one of its checkpoints.
-
-    Returns:
-        The rows of `log_history`, from the folder's own `trainer_state.json` or else from its newest checkpoint's.
-
-    Raises:
-        CheckpointError: If there is no such file, or if it is not what a Trainer writes.
-    """
-    folder = Path(run_folder)
-    numbered = [(path, path.name.removeprefix("checkpoint-")) for path in folder.glob("checkpoint-*")]
-    checkpoints = sorted((int(number), path) for path, number in numbered if number.isdecimal())
-    candidates = [folder, *(path for _, path in reversed(checkpoints))]
-    file = next((path / STATE_FILE for path in candidates if (path / STATE_FILE).is_file()), None)
-    if file is None:
-        raise CheckpointError(
-            f"{folder}: no {STATE_FILE} in it, nor in a checkpoint-N folder of it. "
-            "Give the output folder of a pre-training run that has saved at least once"
-        )
-    try:
-        history = json.loads(file.read_text(encoding="utf-8"))["log_history"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CheckpointError(
-            f"{file}: not the state file of a Trainer ({error}). Take an older checkpoint of the same run"
-        ) from error
-    if not isinstance(history, list) or not all(isinstance(row, dict) for row in history):
-        raise CheckpointError(f"{file}: log_history is no list of rows. Take an older checkpoint of the same run")
-    return history
 
 
 @dataclass(frozen=True)
@@ -159,7 +121,7 @@ def plot_training_curves(
     """Draw a pre-training run into one PNG: the panels whose metrics its objective logs.
 
     Args:
-        log_history: Rows as `load_log_history` returns them.
+        log_history: Rows as `logs.load_log_history` returns them.
         path: Where the picture goes; its folder is created.
         title: The line above the panels, usually the name of the run.
         vocab_size: Size of the vocabulary, for the loss of a model that guesses; None leaves that line out.

@@ -28,6 +28,7 @@ from electra_hf.models import ElectraForMaskedTokenDetection, ElectraForReplaced
 from electra_hf.models.backbones import EncoderWithDetectionHead, backbone_of
 from electra_hf.models.checkpoint import LOADING_ERRORS
 from electra_hf.models.objective_files import load_objective
+from electra_hf.sharing.token_records import TokenRecord
 
 GENERATOR_FOLDER = "generator"
 _JOINT_MODELS = {"rtd": ElectraForReplacedTokenDetection, "electra_15": ElectraForMaskedTokenDetection}
@@ -38,19 +39,6 @@ _OTHER_OBJECTIVE = (
     "it was pre-trained with --objective {}, so nothing in it detects replaced tokens: give a run of --objective rtd "
     "or electra_15"
 )
-# A token is suspected from here on: the discriminator gives "replaced" the better odds.
-SUSPECTED = 0.5
-
-
-@dataclass(frozen=True)
-class TokenRecord:
-    """One token of a text after corruption, and what the discriminator thinks of it."""
-
-    piece: str  # as the vocabulary writes it
-    original: str
-    replaced: bool
-    suspicion: float  # probability of "replaced", 0..1
-    gap: bool  # whether the source has white space before this token
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.style import Style
 from rich.text import Text
 
-from electra_hf.sharing.detection import SUSPECTED, TokenRecord
+from electra_hf.sharing.token_records import SUSPECTED, TokenRecord
 
 # Suspicion from -> background. Each comes with black letters, so that it reads the same on a light and a dark ground.
 BACKGROUNDS = [(0.9, "#FF8F5E"), (0.5, "#FFC46B"), (0.2, "#FFF0B3")]
@@ -69,13 +69,13 @@ def render_text(records: Sequence[TokenRecord], *, colour: bool) -> Text:
     """
     text = Text()
     for i, record in enumerate(records):
-        if i > 0 and not _is_joined(record):
+        if i > 0 and not is_joined(record):
             text.append(" ")
         style = _style(record.suspicion) if colour else Style()
         if record.replaced:
-            text.append_text(_swap(_bare(record.original), _bare(record.piece), style, colour=colour))
+            text.append_text(_swap(bare(record.original), bare(record.piece), style, colour=colour))
         else:
-            text.append(_bare(record.piece), style=style)
+            text.append(bare(record.piece), style=style)
         if not colour and record.suspicion >= SUSPECTED:
             text.append(f"?{record.suspicion:.0%}")
     return text
@@ -97,7 +97,7 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _is_joined(record: TokenRecord) -> bool:
+def is_joined(record: TokenRecord) -> bool:
     """Whether a token continues the word before it. The piece in place decides, as it is what the model reads."""
     if record.piece.startswith(WORD_STARTS):
         return False
@@ -106,7 +106,8 @@ def _is_joined(record: TokenRecord) -> bool:
     return not record.gap and not record.original.startswith(CONTINUATION)
 
 
-def _bare(piece: str) -> str:
+def bare(piece: str) -> str:
+    """A piece without the sign of its place in a word."""
     return piece.removeprefix(CONTINUATION).lstrip("".join(WORD_STARTS)) or piece
 
 

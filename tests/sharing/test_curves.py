@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from electra_hf.errors import CheckpointError
-from electra_hf.sharing.curves import Series, binary_entropy, load_log_history, plot_training_curves
+from electra_hf.sharing.curves import Series, binary_entropy, plot_training_curves
+from electra_hf.sharing.logs import load_log_history
 
 ROW = {
     "loss": 40.0,

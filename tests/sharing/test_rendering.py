@@ -5,8 +5,8 @@ import io
 import pytest
 from rich.console import Console
 
-from electra_hf.sharing.detection import TokenRecord
 from electra_hf.sharing.rendering import render, render_text, score
+from electra_hf.sharing.token_records import TokenRecord
 
 
 def record(piece: str, original: str | None = None, suspicion: float = 0.0, gap: bool = True) -> TokenRecord:
