@@ -143,9 +143,7 @@ class HubServer:
         self.repos[f"{kind}/{repo_id}"] = repo
         self.commit(repo, "main", {".gitattributes": attributes}, "initial commit", None)
 
-    def commit(
-        self, repo: dict[str, Any], branch: str, files: dict[str, Any], title: str, parent: str | None
-    ) -> str:
+    def commit(self, repo: dict[str, Any], branch: str, files: dict[str, Any], title: str, parent: str | None) -> str:
         """Add a commit to a branch; its id."""
         content = json.dumps([files, title, parent, len(repo["commits"])], sort_keys=True)
         oid = hashlib.sha1(content.encode()).hexdigest()
