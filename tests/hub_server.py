@@ -69,6 +69,7 @@ class HubServer:
     Attributes:
         requests: (method, path) of each, in order.
         faults: What goes wrong.
+        read_only: Whether the tokens may only read.
     """
 
     def __init__(
@@ -83,6 +84,7 @@ class HubServer:
         self.organizations = organizations
         self.requests: list[tuple[str, str]] = []
         self.faults: list[Fault] = []
+        self.read_only = False
         self.lock = threading.RLock()
         (root / "blobs").mkdir(parents=True, exist_ok=True)
         self._index = root / "repositories.json"
@@ -179,6 +181,9 @@ def route(method: str, path: str) -> Callable[[Callable[..., Any]], Callable[...
 class _Handler(BaseHTTPRequestHandler):
     hub: HubServer
     protocol_version = "HTTP/1.1"
+    # Otherwise each answer is two packets, and the second waits 40 ms for the first.
+    wbufsize = -1
+    disable_nagle_algorithm = True
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -286,7 +291,7 @@ def who_am_i(handler: _Handler) -> Any:
     if handler.user is None:
         raise Refused(401, "Invalid username or password.")
     organizations = [{"name": name, "type": "org"} for name in handler.hub.organizations]
-    token = {"accessToken": {"displayName": "stand-in", "role": "write"}}
+    token = {"accessToken": {"displayName": "stand-in", "role": "read" if handler.hub.read_only else "write"}}
     return {"type": "user", "name": handler.user, "orgs": organizations, "auth": {"type": "access_token", **token}}
 
 

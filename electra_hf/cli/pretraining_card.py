@@ -6,7 +6,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
 from electra_hf import __version__
@@ -80,7 +79,7 @@ def describe_run(
     return facts
 
 
-def _text(data_args: DataArguments, blocks: Dataset | None) -> ModelCardFacts:
+def _text(data_args: DataArguments, blocks: object) -> ModelCardFacts:
     """Names, licences, languages and sizes of the corpora."""
     named = {item.partition("=")[0] for item in data_args.named_corpora()}
     corpora: list[CorpusFacts] = []
@@ -111,13 +110,14 @@ def _recipe(trainer: PretrainingTrainer, data_args: DataArguments) -> dict[str, 
     args: PretrainingArguments = trainer.args
     rows = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
     schedule = args.lr_scheduler_type
+    warmup = args.get_warmup_steps(trainer.state.max_steps) if trainer.state.max_steps else 0
     options = {
         "objective": trainer.objective.name,
         "rows a step": f"{rows:,} of {data_args.max_seq_length} tokens",
         "masked": f"{data_args.mlm_probability:.0%} of the tokens ({data_args.masking})",
         "optimiser": f"{getattr(args.optim, 'value', args.optim)}, weight decay {args.weight_decay:g}",
         "learning rate": f"{args.learning_rate:g}, {getattr(schedule, 'value', schedule)}",
-        "warm-up": f"{args.get_warmup_steps(trainer.state.max_steps):,} steps" if trainer.state.max_steps else "",
+        "warm-up": f"{warmup:,} step{'' if warmup == 1 else 's'}" if warmup else "",
         "gradient clipping": f"{args.max_grad_norm:g}",
         "precision": "bf16" if args.bf16 else "fp16" if args.fp16 else "fp32",
         "seed": str(args.seed),

@@ -124,10 +124,13 @@ def _body(facts: FinetunedCardFacts, config: Mapping[str, Any]) -> str:
 
 
 def _training(facts: FinetunedCardFacts) -> str:
-    parts = [f"```bash\n{facts['command']}\n```"] if facts.get("command") else []
-    parts += [f"Hardware: {facts['hardware']}."] if facts.get("hardware") else []
-    parts += [software(facts["versions"])] if facts.get("versions") else []
-    return "## Training\n\n" + "\n\n".join(parts) if parts else ""
+    command, hardware = facts.get("command"), facts.get("hardware")
+    parts = [
+        f"```bash\n{command}\n```" if command else "",
+        f"Hardware: {hardware}." if hardware else "",
+        software(facts.get("versions", {})),
+    ]
+    return "## Training\n\n" + "\n\n".join(part for part in parts if part) if any(parts) else ""
 
 
 def _outputs(config: Mapping[str, Any]) -> str:

@@ -302,10 +302,11 @@ def generator_card(name: str, encoder_name: str, facts: ModelCardFacts) -> str:
         datasets=_hub_datasets(facts) or None,
     )
     size = _joined(facts.get("generator"), _count(facts.get("generator_parameters"), "parameter"))
+    architecture = f" Architecture: {size}." if size else ""
     body = (
         f"# {name}\n\nThe generator of [{encoder_name}](https://huggingface.co/{encoder_name}): a small masked "
-        "language model that proposed the replacements in its pre-training. For other tasks fine-tune that encoder, not this "
-        f"one; its card tells the text, the recipe and the results.{f' Architecture: {size}.' if size else ''}\n\n"
+        "language model that proposed the replacements in its pre-training. For other tasks fine-tune that encoder, "
+        f"not this one; its card tells the text, the recipe and the results.{architecture}\n\n"
         "## Use\n\n```python\nfrom transformers import pipeline\n\n"
         f'fill = pipeline("fill-mask", model="{name}")\n'
         'print(fill(f"A {fill.tokenizer.mask_token} text."))\n```\n'

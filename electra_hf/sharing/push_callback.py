@@ -116,7 +116,7 @@ class PushCallback(TrainerCallback):
         for target in targets:
             is_step = target is not self.target
             done = upload.push_model(
-                api, staging, files, target, message=f"Step {step}", run=staging, changes={}, prune=is_step
+                api, staging, files, target, message=f"Step {step}", run=staging, changes={}, exactly=is_step
             )
             for pushed in done:
                 logger.info("Step %s uploaded: %s", step, pushed)

@@ -140,8 +140,9 @@ def _make_repositories(api: HfApi, target: HubTarget, user: str | None = None) -
         asked = f"{user}/{repo_id}" if user and "/" not in repo_id else repo_id
         made.append(api.create_repo(asked, private=target.private, exist_ok=True).repo_id)
         if target.private and not api.model_info(made[-1]).private:
-            raise ValueError(
-                f"{made[-1]} is there and public: make it private in its settings, or choose another name"
+            raise CheckpointError(
+                f"--hub_private_repo: {made[-1]} is there, and public: make it private in its settings, or choose "
+                "another name"
             )
     return replace(target, repo_id=made[0], generator_repo_id=made[1] if len(made) > 1 else None)
 
@@ -192,7 +193,7 @@ def push_run(
                 message=f"Step {step}",
                 run=folder,
                 changes=checkpoint_facts(checkpoint),
-                prune=True,
+                exactly=True,
             )
     return done
 
@@ -206,7 +207,7 @@ def push_model(
     message: str,
     run: Path,
     changes: Mapping[str, Any],
-    prune: bool = False,
+    exactly: bool = False,
 ) -> list[Pushed]:
     """Upload one model folder: one revision, or two if its generator has a repository of its own.
 
@@ -218,7 +219,7 @@ def push_model(
         message: Of the commits.
         run: The folder with the facts of the card: that of the run, for a checkpoint.
         changes: To these facts.
-        prune: Remove from the revision what is not in the folder.
+        exactly: See `push_files`.
 
     Raises:
         HfHubHTTPError: And whatever else huggingface_hub raises.
@@ -229,13 +230,13 @@ def push_model(
     )
     if card is not None:
         contents[CARD_NAME] = card.encode()
-    done = [push_files(api, target.repo_id, contents, target.revision, message, prune=prune)]
+    done = [push_files(api, target.repo_id, contents, target.revision, message, exactly=exactly)]
     if target.generator_repo_id:
         known = read_facts(run)
         facts: Any = target.describe(known[1] if known else {})
         text = generator_card(target.generator_repo_id, target.repo_id, facts)
         contents = {**files.tokenizer, **files.part(GENERATOR_FOLDER), CARD_NAME: text.encode()}
-        done.append(push_files(api, target.generator_repo_id, contents, target.revision, message, prune=prune))
+        done.append(push_files(api, target.generator_repo_id, contents, target.revision, message, exactly=exactly))
     return done
 
 
@@ -266,7 +267,7 @@ def push_files(
     revision: str | None,
     message: str,
     *,
-    prune: bool = False,
+    exactly: bool = False,
 ) -> Pushed:
     """Bring a revision to hold these files, in one commit; without one if it does already.
 
@@ -276,7 +277,7 @@ def push_files(
         files: Path in the repository -> file, or its content.
         revision: Branch, which is made if need be; None for the main one.
         message: Of the commit.
-        prune: Remove other files.
+        exactly: Other files are removed; where nothing but the card differs, the one there stays.
     """
     revision = revision or _MAIN
     if revision != _MAIN:
@@ -284,7 +285,9 @@ def push_files(
     entries = api.list_repo_tree(repo_id, recursive=True, revision=revision)
     there = {entry.path: entry for entry in entries if isinstance(entry, RepoFile)}
     sent = {path: item for path, item in files.items() if path not in there or not _is_same(item, there[path])}
-    surplus = sorted(there.keys() - files.keys() - {".gitattributes"}) if prune else []
+    surplus = sorted(there.keys() - files.keys() - {".gitattributes"}) if exactly else []
+    if exactly and not surplus and sent.keys() == {CARD_NAME} and CARD_NAME in there:
+        sent = {}
     address = f"{api.endpoint}/{repo_id}" + ("" if revision == _MAIN else f"/tree/{revision}")
     if sent or surplus:
         operations: list[Any] = [CommitOperationDelete(path_in_repo=path) for path in surplus]

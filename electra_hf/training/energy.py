@@ -25,7 +25,6 @@ def check_energy(country: str | None) -> None:
     Raises:
         UsageError: If codecarbon is not installed, or knows no such country.
     """
-    logging.getLogger("codecarbon").setLevel(logging.ERROR)
     try:
         from codecarbon.input import DataSource
     except ImportError as error:
@@ -60,6 +59,7 @@ class EnergyCallback(TrainerCallback):
         if args.local_process_index == 0:
             from codecarbon import OfflineEmissionsTracker
 
+            logging.getLogger("codecarbon").setLevel(logging.ERROR)
             self._tracker = OfflineEmissionsTracker(
                 country_iso_code=self.country or _ANY_COUNTRY,
                 save_to_file=False,
