@@ -9,6 +9,7 @@ for the best options of the training instead, each trial as long as --max_steps 
 import dataclasses
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,15 +17,16 @@ from rich.console import Console
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase, set_seed
 
+from electra_hf.cli.hub import hub_target, push_finished, push_while_training
+from electra_hf.cli.pretraining_card import describe_run
 from electra_hf.corpora import Corpus, Limited, hold_out
 from electra_hf.corpora.arguments import open_source
 from electra_hf.corpora.remote import as_path
 from electra_hf.errors import UsageError, run_script
 from electra_hf.models import PretrainingModel
-from electra_hf.models.checkpoint import GENERATOR_FOLDER
 from electra_hf.parser import ConfigArgumentParser, read_config
+from electra_hf.sharing.card_files import write_model_card
 from electra_hf.sharing.curves import plot_training_curves
-from electra_hf.sharing.model_card import ModelCardFacts, write_model_card
 from electra_hf.sharing.samples import SAMPLES_NAME, write_samples
 from electra_hf.sharing.search_plots import search_table, write_search_report
 from electra_hf.sharing.text_formats import as_html, as_markdown
@@ -54,7 +56,6 @@ from electra_hf.training.search import (
     search,
 )
 from electra_hf.training.setup import (
-    corpus_names,
     end_processes,
     leaves_together,
     open_blocks,
@@ -100,6 +101,7 @@ def main() -> None:
             "--validation_file"
         )
     check_objective(model_args, data_args)
+    hub = hub_target(args, search_args)
     checkpoint = resolve_resume(args.resume_from_checkpoint, args.output_dir)
     output_dir = Path(args.output_dir)
     if args.should_save:
@@ -143,6 +145,8 @@ def main() -> None:
         )
     )
     vocab_size = len(tokenizer)
+    describe = partial(describe_run, trainer, data_args, command=parser.command)
+    push = push_while_training(trainer, hub, describe) if hub is not None and args.do_train else None
 
     if args.do_train:
         result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
@@ -168,9 +172,9 @@ def main() -> None:
                 title=output_dir.name,
                 vocab_size=vocab_size,
             )
-        write_model_card(output_dir, describe_run(trainer, corpus_names(data_args), metrics))
-    if args.push_to_hub:
-        trainer.push_to_hub()
+        write_model_card(output_dir, describe(metrics=metrics))
+        if hub is not None:
+            push_finished(output_dir, hub, args, push)
     end_processes()
 
 
@@ -264,41 +268,6 @@ def search_options(
     fixed = read_config(output_dir / "pretraining_config.yaml")
     result = search(train, space, search_args, output_dir, metric=metric, fixed=fixed, report=report)
     Console().print(search_table(rows(result), metric=metric, direction=result.direction))
-
-
-def describe_run(trainer: PretrainingTrainer, corpora: list[str], metrics: dict[str, float]) -> ModelCardFacts:
-    """What the model card says about the run."""
-    model: PretrainingModel = trainer.accelerator.unwrap_model(trainer.model)
-    encoder = model.config.main_config
-    facts = ModelCardFacts(
-        name=trainer.args.hub_model_id or str(trainer.args.output_dir),
-        about=trainer.objective.about,
-        tags=list(trainer.objective.tags),
-        corpora=corpora,
-        vocab_size=model.config.vocab_size,
-        max_length=encoder.max_position_embeddings,
-        encoder=describe_encoder(encoder),
-        encoder_parameters=count_parameters(model.main),
-        command="accelerate launch run_pretraining.py --config pretraining_config.yaml",
-        steps=trainer.state.global_step,
-        results=metrics,
-    )
-    if model.has_generator:
-        # A generator of several parts is no masked language model.
-        key = "generator" if GENERATOR_FOLDER in model.saved_parts else "towers"
-        facts[key] = describe_encoder(model.config.generator_config)
-        facts["generator_parameters"] = count_parameters(model.generator)
-    return facts
-
-
-def count_parameters(part: Any) -> int:
-    return sum(parameter.numel() for parameter in part.parameters())
-
-
-def describe_encoder(config: Any) -> str:
-    """Sizes in words."""
-    layers, heads = config.num_hidden_layers, config.num_attention_heads
-    return f"{config.model_type}, {layers} layers, hidden size {config.hidden_size}, {heads} heads"
 
 
 if __name__ == "__main__":

@@ -6,13 +6,16 @@ import os
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from hub_server import TOKEN, HubServer
 from huggingface_hub import constants
 from torch.utils.data import Dataset
 from transformers import BertTokenizer, ElectraConfig
@@ -130,3 +133,22 @@ def hf_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(constants, "HF_HOME", str(home))
         patch.setattr("datasets.config.HF_DATASETS_CACHE", home / "datasets")
         yield home
+
+
+@pytest.fixture
+def hub(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
+    """A stand-in for the Hub, which huggingface_hub in this process talks to, logged in as `someone`."""
+    with HubServer(tmp_path_factory.mktemp("hub"), organizations=("group",)) as server:
+        settings = {
+            "ENDPOINT": server.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": server.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DISABLE_XET": True,  # which has a server of its own
+        }
+        for name, value in settings.items():
+            monkeypatch.setattr(constants, name, value)
+        # What fails is asked for again after a while.
+        clock = SimpleNamespace(**{**vars(time), "sleep": lambda _: None})
+        monkeypatch.setattr("huggingface_hub.utils._http.time", clock)
+        monkeypatch.setenv("HF_TOKEN", TOKEN)
+        yield server

@@ -9,6 +9,8 @@ from typing import Any, cast
 
 from rich.console import Console
 
+from electra_hf.cli.hub import show_push, target_of
+from electra_hf.cli.pretraining_card import describe_hardware, software_versions
 from electra_hf.corpora.storage import publish
 from electra_hf.errors import TrainingError, UsageError
 from electra_hf.finetuning.arguments import EncoderArguments, FinetuningArguments
@@ -16,11 +18,12 @@ from electra_hf.finetuning.runs import FinishedTask, finetune, prepare
 from electra_hf.finetuning.scores import EVAL_FILE, glue_average, save_glue_average
 from electra_hf.finetuning.task_run import TaskRun
 from electra_hf.parser import ConfigArgumentParser
-from electra_hf.sharing.finetuned_card import FinetunedCardFacts, write_finetuned_card
+from electra_hf.sharing.card_files import write_finetuned_card
+from electra_hf.sharing.finetuned_card import FinetunedCardFacts
 from electra_hf.sharing.score_pictures import plot_scores
 from electra_hf.sharing.scores import results_markdown, results_table, score_rows
 from electra_hf.sharing.search_plots import write_search_report
-from electra_hf.sharing.upload import check_hub, upload_command, upload_model
+from electra_hf.sharing.upload import HubTarget, check_hub, push_command
 from electra_hf.training.search import SearchArguments, SearchResult
 from electra_hf.training.setup import end_processes
 
@@ -79,7 +82,7 @@ def run_tasks(
                 continue
             if args.should_save:
                 more = describe_more(done) if describe_more else None
-                _describe(done, more, repositories.get(folder), model_args, dataset_of(done.name))
+                _describe(done, more, repositories.get(folder), model_args, args, dataset_of(done.name))
             finished.append(done)
     finally:
         # Also when a later task cannot go on, or is interrupted.
@@ -87,37 +90,33 @@ def run_tasks(
             _show(finished, output_dir, console)
     for done in finished:
         if done.folder in repositories and args.should_save:
-            repository = repositories[done.folder]
-            address = upload_model(
-                done.folder,
-                repository,
-                private=args.hub_private_repo,
-                revision=args.hub_revision,
-            )
-            console.print(f"{'Uploaded':<10}{address}", soft_wrap=True, markup=False, highlight=False)
+            show_push(done.folder, repositories[done.folder])
     if failures:
         raise TrainingError(f"{len(failures)} of {len(folders)} tasks could not be trained: {'; '.join(failures)}")
     end_processes()
 
 
-def _check_push(args: FinetuningArguments, folders: list[Path]) -> dict[Path, str]:
-    """The repository for the model in each folder; none without --push_to_hub."""
+def _check_push(args: FinetuningArguments, folders: list[Path]) -> dict[Path, HubTarget]:
+    """Where the model in each folder goes; nowhere without --push_to_hub."""
     if not args.push_to_hub:
         return {}
     if not args.do_train:
         raise UsageError("--push_to_hub uploads the model that was trained, and --no_do_train trains none")
     output_dir = Path(str(args.output_dir)).resolve()
     repository = args.hub_model_id or output_dir.name
-    if args.should_save:
-        repository = check_hub(repository)
-    return {folder: repository + (f"-{folder.name}" if len(folders) > 1 else "") for folder in folders}
+    names = [repository + (f"-{folder.name}" if len(folders) > 1 else "") for folder in folders]
+    targets = [target_of(args, name) for name in names]
+    if args.process_index == 0:
+        targets = [check_hub(target) for target in targets]
+    return dict(zip(folders, targets, strict=True))
 
 
 def _describe(
     done: FinishedTask,
     more: str | None,
-    repository: str | None,
+    hub: HubTarget | None,
     model_args: EncoderArguments,
+    args: FinetuningArguments,
     dataset: tuple[str, str | None] | None,
 ) -> None:
     """Table, picture and card of one task, beside its numbers."""
@@ -128,11 +127,13 @@ def _describe(
     if done.best_seed is None:
         return
     facts: dict[str, Any] = {
-        "name": repository or done.folder.resolve().name,
+        "name": hub.repo_id if hub else done.folder.resolve().name,
         "base_model": model_args.model_name_or_path,
         "task": done.name,
         **done.model_facts,
         "command": done.command,
+        "versions": software_versions(),
+        "hardware": describe_hardware(args.world_size, on_gpu=args.device.type == "cuda"),
         "seed": done.best_seed,
         "results": results,
     }
@@ -140,6 +141,10 @@ def _describe(
         facts["dataset"] = dataset[0]
         if dataset[1] is not None:
             facts["dataset_config"] = dataset[1]
+    if args.hub_language:
+        facts["language"] = list(args.hub_language)
+    if args.hub_license:
+        facts["license"] = args.hub_license
     write_finetuned_card(done.folder, cast(FinetunedCardFacts, facts))
 
 
@@ -179,7 +184,7 @@ def _show(finished: list[FinishedTask], output_dir: Path, console: Console) -> N
         lines.append(("Use it", f'pipeline("{best.model_facts["pipeline"]}", model="{best.folder}")'))
         if best.model_facts.get("crf"):
             lines.append(("With CRF", "see README.md there: a pipeline leaves the transitions out"))
-        lines.append(("Share", upload_command(best.folder, f"YOUR-NAME/{best.folder.resolve().name}")))
+        lines.append(("Share", push_command(best.folder, HubTarget(f"YOUR-NAME/{best.folder.resolve().name}"))))
     if any(EVAL_FILE in done.files for done in finished):
         lines.append(("Compare", f"electra-hf compare OTHER-RUN {output_dir}"))
     console.print()

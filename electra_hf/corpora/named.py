@@ -44,6 +44,7 @@ class NamedCorpus:
         document_separator: What ends a document in its text files.
         clean: What its texts go through.
         cleaning: The name of that, raised by a number when it changes.
+        language: ISO 639 code of most of the text.
     """
 
     name: str
@@ -59,6 +60,7 @@ class NamedCorpus:
     document_separator: str = "blank_line"
     clean: Converter | None = None
     cleaning: str = ""
+    language: str = "en"
 
     def open(
         self,
@@ -212,6 +214,7 @@ NAMED_CORPORA = _by_name(
         "2.4 GB to download (March 2021)",
         clean=strip_markup,
         cleaning="namuwiki 1",
+        language="ko",
     ),
     NamedCorpus(
         "petitions",
@@ -220,6 +223,7 @@ NAMED_CORPORA = _by_name(
         "about 0.7 GB of text (2017-08 to 2019-08)",
         column="content",
         files=("*petitions_20*",),
+        language="ko",
     ),
     NamedCorpus(
         "imdb-unsup",
@@ -251,7 +255,8 @@ def find_named_corpus(name: str) -> NamedCorpus:
         config = f"{WIKIPEDIA_SNAPSHOT}.{language.replace('_', '-')}"
         wiki = f"{language.replace('-', '_')}wiki"
         files = (f"*{config}/*", f"{wiki}-*pages-articles*.xml*", "pages-articles*.xml*", "wiki_[0-9][0-9]*")
-        return replace(_WIKIPEDIA, name=name, config=config, files=files)
+        code = language.replace("_", "-")
+        return replace(_WIKIPEDIA, name=name, config=config, files=files, language="en" if code == "simple" else code)
     known = [*NAMED_CORPORA, "kowiki", "jawiki", "enwiki"]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]}? " if near else ""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+from transformers.trainer_utils import HubStrategy
+
 from electra_hf.errors import UsageError
 from electra_hf.models.tf_checkpoint.bundle import refuse_tensorflow_checkpoint
 from electra_hf.training.training_arguments import ElectraTrainingArguments
@@ -128,6 +130,10 @@ class FinetuningArguments(ElectraTrainingArguments):
         default_factory=list,
         metadata={"help": "Metrics of `evaluate` (names or paths of scripts) besides those of the task."},
     )
+    hub_strategy: HubStrategy | str = field(
+        default="end",
+        metadata={"help": "With --push_to_hub: end, since the model is that of the best of all seeds."},
+    )
     save_strategy: str = field(default="no", metadata={"help": "Checkpoints in mid-training: no, steps, epoch, best."})
     logging_steps: float = field(default=0.1, metadata={"help": "Steps, or a fraction of all, between two log lines."})
 
@@ -153,6 +159,11 @@ class FinetuningArguments(ElectraTrainingArguments):
             raise UsageError(f"--num_seeds is {self.num_seeds}: give 1 or more")
         if self.prediction_loss_only:
             raise UsageError("--prediction_loss_only keeps no outputs, and the scores come from them: leave it out")
+        if self.push_to_hub and HubStrategy(self.hub_strategy) != HubStrategy.END:
+            raise UsageError(
+                f"--hub_strategy {HubStrategy(self.hub_strategy).value}: the model is that of the best of all seeds, "
+                "which is known at the end: leave it out, or use end"
+            )
         wish = str(self.resume_from_checkpoint or "false").strip().lower()
         if wish not in ("false", "true", "auto"):
             raise UsageError(

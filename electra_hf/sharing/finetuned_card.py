@@ -3,14 +3,14 @@
 As in `model_card`, a fact that is not known leaves its line out, and what is measured comes from the files of the run.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Required, TypedDict
 
-from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from huggingface_hub import EvalResult, ModelCardData
 from huggingface_hub.repocard_data import eval_results_to_model_index
 
+from electra_hf.sharing.card_parts import citation, software, with_metadata
 from electra_hf.sharing.scores import is_of_a_type, results_markdown
 
 
@@ -30,24 +30,20 @@ class FinetunedCardFacts(TypedDict, total=False):
     language: str | list[str]
     license: str
     command: str
+    versions: Mapping[str, str]  # of the software
+    hardware: str
     seed: int  # whose weights are in the folder
     results: Required[Mapping[str, object]]  # the contents of all_results.json
 
 
-def write_finetuned_card(folder: str | Path, facts: FinetunedCardFacts) -> Path:
-    """Write `README.md` into a model folder, with the metadata that the Hub reads.
+def finetuned_card(facts: FinetunedCardFacts, config: Mapping[str, Any]) -> str:
+    """The text of a card, with the metadata that the Hub reads.
 
     Args:
-        folder: The model folder; it is created if need be. Its config.json tells the architecture, and what the scores
-            of a regression were divided by (`score_scale`).
         facts: What is known about the model.
-
-    Returns:
-        The path of the card.
+        config: Its config.json, for the architecture and for what the scores of a regression were divided by
+            (`score_scale`).
     """
-    path = Path(folder) / "README.md"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    config = _read_config(path.with_name("config.json"))
     base = facts.get("base_model", "")
     data = ModelCardData(
         library_name="transformers",
@@ -62,12 +58,7 @@ def write_finetuned_card(folder: str | Path, facts: FinetunedCardFacts) -> Path:
     if results:
         # Handed to the constructor, they would need a name that ModelCardData writes into the metadata again.
         data["model-index"] = eval_results_to_model_index(facts["name"], results)
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{_body(facts, config)}").save(path)
-    return path
-
-
-def _read_config(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    return with_metadata(data, _body(facts, config))
 
 
 def _is_hub_id(name: str) -> bool:
@@ -100,11 +91,18 @@ def _eval_results(facts: FinetunedCardFacts) -> list[EvalResult]:
                 dataset_name=facts["task"],
                 dataset_split=split,
                 metric_type=metric,
-                metric_name=f"{metric} (median of {len(value['values'])})",
+                metric_name=_metric_name(metric, value),
                 metric_value=value["median"],
             )
         )
     return found
+
+
+def _metric_name(metric: str, value: Mapping[str, Any]) -> str:
+    seeds, std = len(value["values"]), value.get("std")
+    if seeds == 1:
+        return f"{metric} (one seed)"
+    return f"{metric} (median of {seeds} seeds" + (f", standard deviation {std:.4f})" if std is not None else ")")
 
 
 def _body(facts: FinetunedCardFacts, config: Mapping[str, Any]) -> str:
@@ -117,11 +115,22 @@ def _body(facts: FinetunedCardFacts, config: Mapping[str, Any]) -> str:
         _outputs(config),
         "## Results\n\n" + results_markdown([dict(facts["results"])]),
         _example(facts),
-        f"## Training\n\n```bash\n{facts.get('command')}\n```" if facts.get("command") else "",
+        _training(facts),
         "## Limitations\n\nThe figures hold for texts like those of the task. The spread over seeds is shown above; a "
         "difference between two models that is smaller than it means nothing. The model was not checked for biases.",
+        citation("electra"),
     ]
     return "\n\n".join(section for section in sections if section) + "\n"
+
+
+def _training(facts: FinetunedCardFacts) -> str:
+    command, hardware = facts.get("command"), facts.get("hardware")
+    parts = [
+        f"```bash\n{command}\n```" if command else "",
+        f"Hardware: {hardware}." if hardware else "",
+        software(facts.get("versions", {})),
+    ]
+    return "## Training\n\n" + "\n\n".join(part for part in parts if part) if any(parts) else ""
 
 
 def _outputs(config: Mapping[str, Any]) -> str:

@@ -69,10 +69,33 @@ class Meter(ABC):
         sums = dict(zip(self.sums, state[:count].tolist(), strict=True))
         return {**self.describe(sums, state[count:]), "tokens": sums["tokens"]} if sums["tokens"] else {}
 
+    def tokens(self, reduce: Callable[[Tensor], Tensor] = lambda state: state) -> float:
+        """Real tokens of the window so far; see `compute`, which empties it."""
+        return float(reduce(self.state[self.sums.index("tokens")].clone()))
+
     def _real(self, batch: Mapping[str, Tensor]) -> Tensor:
         """(b, l) bool, the real tokens of a batch."""
         mask = batch.get("attention_mask")
         return torch.ones_like(batch["input_ids"], dtype=torch.bool) if mask is None else mask.bool()
+
+
+class TokenCount:
+    """Real tokens that a run has trained on, also those before it was resumed.
+
+    Attributes:
+        tokens: Of all processes, in the logging windows that are closed.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0.0
+
+    def state_dict(self) -> dict[str, float]:
+        """What a checkpoint keeps."""
+        return {"tokens": self.tokens}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Go on from there."""
+        self.tokens = float(state["tokens"])
 
 
 class DetectionMeter(Meter):

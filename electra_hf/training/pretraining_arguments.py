@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from transformers import SchedulerType
+from transformers.trainer_utils import HubStrategy
 
 from electra_hf.errors import UsageError
 from electra_hf.ranges import Range, check_ranges
+from electra_hf.training.energy import check_energy
 from electra_hf.training.training_arguments import ADAMW_PAPER, MUON, ElectraTrainingArguments
 
 MUON_MOMENTUM = 0.95
@@ -51,6 +53,25 @@ class PretrainingArguments(ElectraTrainingArguments):
             "warm-up and decay (paper_linear, wsd, trapezoid) follow the time instead of the steps. --max_steps, if "
             "given, is an upper bound."
         },
+    )
+    hub_strategy: HubStrategy | str = field(
+        default="every_save",
+        metadata={
+            "help": "With --push_to_hub: end (the finished model), every_save (each checkpoint too, as it comes), "
+            "all_checkpoints (each also stays, as the revision step-N)."
+        },
+    )
+    hub_generator_model_id: str | None = field(
+        default=None,
+        metadata={"help": "Repository for the generator; default: the folder generator/ beside the encoder."},
+    )
+    track_energy: bool = field(
+        default=False,
+        metadata={"help": "Estimate the energy of the training with codecarbon (extra `energy`), for the model card."},
+    )
+    energy_country: str | None = field(
+        default=None,
+        metadata={"help": "Where it takes place, in three letters (KOR, FRA ...): gives the CO2 of that energy."},
     )
     muon_learning_rate: float | None = field(
         default=None,
@@ -134,6 +155,7 @@ class PretrainingArguments(ElectraTrainingArguments):
         if self.muon_momentum is not None and not 0 <= self.muon_momentum < 1:
             raise UsageError(f"--muon_momentum is {self.muon_momentum}; give a fraction from 0 up to, but not, 1")
         self._check_generator()
+        self._check_energy()
         self._check_warmups()
         self._check_health()
         self._check_schedule_in_time()
@@ -166,6 +188,12 @@ class PretrainingArguments(ElectraTrainingArguments):
             raise UsageError(f"--optimization {self.optimization}: choose {JOINT} or {DECOUPLED}")
         if self.optimization == DECOUPLED and not self.max_grad_norm:
             raise UsageError("--optimization decoupled has no effect on --max_grad_norm 0, which does not clip")
+
+    def _check_energy(self) -> None:
+        if self.energy_country is not None and not self.track_energy:
+            raise UsageError("--energy_country has no effect without --track_energy: give both or none")
+        if self.track_energy:
+            check_energy(self.energy_country)
 
     def _check_health(self) -> None:
         for option in ("max_skipped_steps", "max_rollbacks"):

@@ -29,6 +29,8 @@ from electra_hf.models import PretrainingModel
 from electra_hf.training.attention import RunAttention, attention_shape, chooses_attention
 from electra_hf.training.batches import BatchOrder, StreamOrder, batch_loader, order_for
 from electra_hf.training.clock import EndByTheClock
+from electra_hf.training.energy import EnergyCallback
+from electra_hf.training.metrics import TokenCount
 from electra_hf.training.objectives import objective_named
 from electra_hf.training.optimization import schedule_in_time
 from electra_hf.training.pretraining_arguments import PretrainingArguments
@@ -50,6 +52,8 @@ class PretrainingTrainer(TwoEncoderTrainer):
 
     Attributes:
         order: of the training data, from the time its loader is made; None for a stream.
+        token_count: real tokens of the run, complete when it has ended.
+        energy: what --track_energy measures; None without it.
     """
 
     args: PretrainingArguments
@@ -70,6 +74,11 @@ class PretrainingTrainer(TwoEncoderTrainer):
         self._first_step = self._last_logged_step = 0
         self._last_logged_seconds, self._window_flops = 0.0, 0
         self.order: BatchOrder | None = None
+        self.stateful["tokens"] = self.token_count = TokenCount()
+        self.energy = EnergyCallback(args.energy_country) if args.track_energy else None
+        if self.energy is not None:
+            self.stateful["energy"] = self.energy
+            self.add_callback(self.energy)
         self._end: EndByTheClock | None = None
         if args.schedule_minutes is not None:
             self._end = EndByTheClock(self.clock, 60 * args.schedule_minutes)
@@ -171,6 +180,7 @@ class PretrainingTrainer(TwoEncoderTrainer):
             seconds = self.clock.seconds - self._last_logged_seconds
             steps = self.state.global_step - self._last_logged_step
             tokens = metrics.pop("tokens", 0.0)
+            self.token_count.tokens += tokens
             flops, self._window_flops = self._window_flops * self.args.world_size, 0
             self._last_logged_step, self._last_logged_seconds = self.state.global_step, self.clock.seconds
             logs.update(metrics)
@@ -179,6 +189,8 @@ class PretrainingTrainer(TwoEncoderTrainer):
             logs["remaining_seconds"] = seconds / max(1, steps) * (self.state.max_steps - self.state.global_step)
             if self._end is not None:
                 logs["remaining_seconds"] = min(logs["remaining_seconds"], self._end.remaining_seconds)
+        if "train_loss" in logs:  # the end of the run, in an open window
+            self.token_count.tokens += self.train_meter.tokens(self._sum_over_processes)
         if "train_samples_per_second" in logs and self.order is not None:
             logs["train_samples_per_second"] *= self.order.plan.filled(self._first_step, self.state.global_step)
         super().log(logs, start_time)
@@ -186,6 +198,7 @@ class PretrainingTrainer(TwoEncoderTrainer):
     def train(self, *args: Any, **kwargs: Any) -> Any:
         """Train; see `Trainer.train`."""
         self.train_meter.state.zero_()
+        self.token_count.tokens = 0.0
         model = cast(PretrainingModel, self.accelerator.unwrap_model(self.model))
         self._attention_is_open = chooses_attention(model, self.args.device)
         try:

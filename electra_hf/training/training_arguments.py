@@ -13,6 +13,7 @@ from transformers.integrations.integration_utils import (
     INTEGRATION_TO_CALLBACK,
     get_available_reporting_integrations,
 )
+from transformers.trainer_utils import HubStrategy
 from transformers.utils.import_utils import is_torch_bf16_gpu_available
 
 from electra_hf.errors import UsageError
@@ -128,6 +129,14 @@ class ElectraTrainingArguments(TrainingArguments):
         },
     )
 
+    hub_language: list[str] = field(
+        default_factory=list,
+        metadata={"help": "Languages of the model for its card, as codes (en, ko ...); default: as far as known."},
+    )
+    hub_license: str | None = field(
+        default=None, metadata={"help": "Licence of the model for its card, by its name on the Hub (apache-2.0 ...)."}
+    )
+
     def __post_init__(self):
         optim, schedule = self.optim, self.lr_scheduler_type
         if self.hub_token:
@@ -188,6 +197,11 @@ class ElectraTrainingArguments(TrainingArguments):
                 raise UsageError(f"--{option} cannot be used: {reason}")
         if self.optim == MUON and MUON not in self.own_optimizers:
             raise UsageError(f"--optim muon is for pre-training only: {self.script} takes adamw_paper or adamw_torch")
+        if self.push_to_hub and HubStrategy(self.hub_strategy) == HubStrategy.CHECKPOINT:
+            raise UsageError(
+                "--hub_strategy checkpoint would upload the states of optimiser and random numbers, which stay on "
+                "this machine: use end, every_save, or all_checkpoints (each a revision step-N)"
+            )
         if not self.average_tokens_across_devices:
             raise UsageError("--average_tokens_across_devices must stay on: the loss is normalised over all processes")
 

@@ -1,16 +1,13 @@
 """The access token of the Hub and the passwords of URLs are nowhere in what a run writes or says."""
 
-import os
 import pickle
-from concurrent.futures import Future
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 import torch
-from huggingface_hub import HfApi, get_token
+from hub_server import HubServer
+from huggingface_hub import get_token
 from malformed import Kit, files_of, run
-from transformers import Trainer
 
 from electra_hf.errors import run_script, without_secrets
 from electra_hf.training import PretrainingArguments
@@ -70,39 +67,33 @@ def test_the_library_finds_the_token(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert TOKEN not in f"{args} {args.to_dict()} {args.to_json_string()}"
 
 
-def test_the_trainer_pushes_with_the_token_and_without_writing_it(
-    kit: Kit, sound_pretraining, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_a_run_is_uploaded_with_the_token_and_without_writing_it(
+    kit: Kit, sound_pretraining, hub: HubServer, tmp_path: Path
 ):
-    """`_push_from_checkpoint` pickles the arguments by itself, into a folder that is uploaded."""
-    asked: list[str] = []
-
-    def create(*_: object, **options: object) -> SimpleNamespace:
-        asked.append(str(options.get("token") or os.environ["HF_TOKEN"]))
-        return SimpleNamespace(repo_id="me/model")
-
-    def upload(*_: object, **options: object) -> Future:
-        asked.append(str(options.get("token") or os.environ["HF_TOKEN"]))
-        done: Future = Future()
-        done.set_result(None)
-        return done
-
-    for name, function in (("create_repo", create), ("upload_folder", upload)):
-        monkeypatch.setattr(HfApi, name, function)
-        monkeypatch.setattr(f"transformers.trainer.{name}", function, raising=False)
-    pushed = []
-    plain = Trainer._push_from_checkpoint
-
-    def push(self: Trainer, folder: str) -> None:
-        plain(self, folder)
-        pushed.append(leaks(tmp_path / "out"))
-
-    monkeypatch.setattr(Trainer, "_push_from_checkpoint", push)
-    monkeypatch.setattr(Trainer, "push_to_hub", lambda *_, **__: None)
-    saving = ("--save_strategy", "steps", "--save_steps", 1, "--push_to_hub", "--hub_strategy", "every_save")
-    ended = run("run_pretraining", *sound_pretraining, *saving, "--hub_token", TOKEN)
+    hub.tokens = {TOKEN: "me"}
+    saving = ("--save_strategy", "steps", "--save_steps", 1, "--push_to_hub", "--hub_strategy", "all_checkpoints")
+    ended = run("run_pretraining", *sound_pretraining, *saving, "--hub_model_id", "tiny", "--hub_token", TOKEN)
     assert ended.code == 0, ended.stderr
-    assert pushed and not any(pushed)
-    assert asked and set(asked) == {TOKEN}
+    assert (tmp_path / "out" / "training_args.bin").is_file() and leaks(tmp_path / "out") == []
+    assert TOKEN not in ended.stderr
+    revisions = ["main", *(branch for branch in hub.repos["model/me/tiny"]["branches"] if branch != "main")]
+    assert len(revisions) > 1
+    for revision in revisions:
+        files = hub.files("me/tiny", revision)
+        assert "model.safetensors" in files and not [name for name in files if name.endswith((".bin", ".pt", ".pth"))]
+        assert not any(secret in content for content in files.values() for secret in SECRETS)
+
+
+@pytest.mark.parametrize("status", [401, 500])
+def test_a_push_that_fails_keeps_the_token_to_itself(
+    status: int, kit: Kit, sound_pretraining, hub: HubServer, tmp_path: Path
+):
+    hub.tokens = {TOKEN: "me"}
+    hub.fail("POST", "/commit/", status, times=100)
+    push = ("--push_to_hub", "--hub_model_id", "tiny", "--hub_token", TOKEN)
+    ended = run("run_pretraining", *sound_pretraining, *push)
+    assert ended.code == 1 and "electra-hf push" in ended.message and TOKEN not in ended.stderr
+    assert leaks(tmp_path / "out") == []
 
 
 def test_no_error_shows_a_secret(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -7,10 +7,11 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 
 import numpy as np
 import pytest
+from hub_server import TOKEN, HubServer
 from huggingface_hub import ModelCard
 from tiny_glue import (
     BAD,
@@ -23,11 +24,10 @@ from tiny_glue import (
     write_csv,
 )
 from tiny_script import assert_explained
-from transformers import Trainer, pipeline
+from transformers import pipeline
 
 from electra_hf.cli import finetuning
 from electra_hf.errors import TrainingError
-from electra_hf.sharing import upload
 
 NLI = ("entailment", "neutral", "contradiction")
 
@@ -202,71 +202,33 @@ def test_a_metric_that_cannot_judge_the_labels_is_refused_before_training(
     assert not (tmp_path / "out" / "seed-42").exists()
 
 
-class Hub:
-    """Stands in for huggingface_hub's client, and records what it is asked."""
-
-    known = True
-    calls: list[tuple[str, dict]]
-
-    def __init__(self, token: str | None = None):
-        self.token = token or os.environ.get("HF_TOKEN")
-
-    def whoami(self) -> dict[str, str]:
-        if not self.known:
-            raise OSError("Invalid user token")
-        return {"name": "someone"}
-
-    def create_repo(self, repo_id: str, **options: object) -> SimpleNamespace:
-        self.calls.append(("create_repo", {"repo_id": repo_id, "token": self.token, **options}))
-        return SimpleNamespace(repo_id=repo_id)
-
-    def create_branch(self, repo_id: str, **options: object) -> None:
-        self.calls.append(("create_branch", {"repo_id": repo_id, **options}))
-
-    def upload_folder(self, **options: object) -> str:
-        assert (Path(str(options["folder_path"])) / "model.safetensors").is_file()
-        self.calls.append(("upload_folder", options))
-        return "https://hub/commit/1"
-
-
-@pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch) -> type[Hub]:
-    Hub.calls, Hub.known = [], True
-    monkeypatch.setattr(upload, "HfApi", Hub)
-
-    def not_the_trainer(*_: object, **__: object) -> None:
-        raise AssertionError("the Trainer must not push")
-
-    for name in ("init_hf_repo", "push_to_hub"):
-        monkeypatch.setattr(Trainer, name, not_the_trainer)
-    return Hub
-
-
-def test_the_model_of_each_task_goes_to_the_hub_once(run: Callable, hub: type[Hub], tmp_path: Path):
-    options = ("--push_to_hub", "--hub_model_id", "tiny", "--hub_token", "s3cret", "--hub_revision", "first")
+def test_the_model_of_each_task_goes_to_the_hub_once(run: Callable, hub: HubServer, tmp_path: Path):
+    options = ("--push_to_hub", "--hub_model_id", "tiny", "--hub_token", TOKEN, "--hub_revision", "first")
     done = run("rte,wnli", "--save_strategy", "epoch", *options, "--hub_private_repo", "true")
     assert done.code == 0, done.stderr
-    assert [name for name, _ in hub.calls] == ["create_repo", "create_branch", "upload_folder"] * 2
-    made = [call for name, call in hub.calls if name == "create_repo"]
-    assert [call["repo_id"] for call in made] == ["someone/tiny-rte", "someone/tiny-wnli"]
-    assert {(call["token"], call["private"]) for call in made} == {("s3cret", True)}
-    assert {call["revision"] for name, call in hub.calls if name == "upload_folder"} == {"first"}
+    assert hub.repos.keys() == {"model/someone/tiny-rte", "model/someone/tiny-wnli"}
+    assert all(repo["private"] for repo in hub.repos.values())
+    for task in ("rte", "wnli"):
+        files = hub.files(f"someone/tiny-{task}", "first")
+        assert files["model.safetensors"] == (tmp_path / "out" / task / "model.safetensors").read_bytes()
+        assert hub.files(f"someone/tiny-{task}").keys() == {".gitattributes"}
+        assert not [name for name in files if "seed-" in name or "checkpoint-" in name]
     card = ModelCard.load(tmp_path / "out" / "wnli" / "README.md").text
-    assert "# someone/tiny-wnli" in card and 'model="someone/tiny-wnli"' in card
-    assert "https://hub/commit/1" in done.stdout
+    assert "# someone/tiny-wnli" in card and 'model="someone/tiny-wnli"' in card and "Software: electra_hf" in card
+    assert f"{hub.url}/someone/tiny-rte/tree/first" in done.stdout
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
-    assert not [path for path in written if b"s3cret" in path.read_bytes()]
+    assert not [path for path in written if TOKEN.encode() in path.read_bytes()]
 
 
-def test_a_token_that_the_hub_does_not_know_is_told_before_training(run: Callable, hub: type[Hub], tmp_path: Path):
-    hub.known = False
-    assert_explained(run("rte", "--push_to_hub"), 1, ["--push_to_hub", "Invalid user token", "hf auth login"])
-    assert not (tmp_path / "out").exists() and not hub.calls
+def test_a_token_that_the_hub_does_not_know_is_told_before_training(run: Callable, hub: HubServer, tmp_path: Path):
+    done = run("rte", "--push_to_hub", "--hub_token", "hf_wrong")
+    assert_explained(done, 1, ["could not be uploaded", "Invalid user token", "hf auth login"])
+    assert not (tmp_path / "out").exists() and not hub.repos
 
 
-def test_without_training_there_is_nothing_to_push(run: Callable, hub: type[Hub]):
+def test_without_training_there_is_nothing_to_push(run: Callable, hub: HubServer):
     assert_explained(run("rte", "--push_to_hub", "--no_do_train"), 2, ["--push_to_hub", "--no_do_train"])
-    assert not hub.calls
+    assert not hub.requests
 
 
 def test_two_processes_give_the_files_of_one(glue: ModuleType, encoder: Path, files, cache: Path, tmp_path: Path):

@@ -1,7 +1,6 @@
 """run_pretraining.py as a user meets it: what it writes, and how it goes on."""
 
 import math
-from pathlib import Path
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ from tiny_script import RUN, TINY, VOCABULARY, logged, prepared_files, read_json
 from transformers import AutoConfig, AutoModel, AutoModelForMaskedLM, AutoTokenizer, ElectraModel
 
 from electra_hf.cli import run as run_command
-from electra_hf.training import PretrainingTrainer
 
 CHECKPOINT_FILES = ("config.json", "model.safetensors", "objective.json", "tokenizer.json", "trainer_state.json")
 RUN_FILES = (
@@ -125,19 +123,3 @@ def test_help(run):
     done = run("--help")
     assert done.code == 0
     assert "--train_file" in done.stdout and "--config FILE.yaml" in done.stdout
-
-
-def test_push_to_hub(run, corpus, monkeypatch, tmp_path):
-    pushed = []
-    monkeypatch.setattr(PretrainingTrainer, "init_hf_repo", lambda self, token=None: None)
-    monkeypatch.setattr(PretrainingTrainer, "_push_from_checkpoint", lambda self, folder: None)
-    monkeypatch.setattr(
-        PretrainingTrainer,
-        "push_to_hub",
-        lambda self, *_, **__: pushed.append(sorted(path.name for path in Path(self.args.output_dir).iterdir())),
-    )
-    options = ("--push_to_hub", "--hub_model_id", "me/tiny", "--train_file", corpus / "*.txt")
-    done = run(*TINY, *options, "--output_dir", tmp_path)
-    assert done.code == 0, done.stderr
-    assert "README.md" in pushed[-1] and "model.safetensors" in pushed[-1]
-    assert "# me/tiny" in (tmp_path / "README.md").read_text()

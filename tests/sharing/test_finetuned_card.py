@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import ModelCard
 
-from electra_hf.sharing.finetuned_card import FinetunedCardFacts, write_finetuned_card
+from electra_hf.sharing.card_files import write_finetuned_card
+from electra_hf.sharing.finetuned_card import FinetunedCardFacts
 
 
 def values(*numbers: float) -> dict[str, object]:
@@ -63,6 +64,7 @@ def test_the_metadata_are_those_of_a_fine_tuned_model(tmp_path: Path):
     found = {(row.metric_type, row.dataset_split): row.metric_value for row in card.data.eval_results or []}
     assert found == {("accuracy", "validation"): 0.81, ("accuracy", "test"): 0.79}
     row = (card.data.eval_results or [])[0]
+    assert row.metric_name == "accuracy (median of 3 seeds, standard deviation 0.0100)"
     assert (row.dataset_type, row.dataset_config, row.dataset_name) == ("nyu-mll/glue", "sst2", "sst2")
     assert card.data.datasets == "nyu-mll/glue" and card.data.tags == ["sst2"]
 

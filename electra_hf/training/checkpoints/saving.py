@@ -4,6 +4,7 @@ What is overridden, and why (transformers 5.15 to 5.23):
 
 * `_save_checkpoint`: the stock one writes in place, so a killed run leaves half a checkpoint, and a full disk ends the
   run.
+* `init_hf_repo`: what goes to the Hub is `electra_hf.sharing`'s, which knows all parts of a model.
 * `save_model`, `_save`: the Hub token stays out of training_args.bin, others may read the weights, and a full disk is
   explained.
 
@@ -26,7 +27,7 @@ from torch import nn
 from transformers import Trainer
 from transformers.trainer_callback import ExportableState
 
-from electra_hf.errors import CheckpointError, ElectraHfError
+from electra_hf.errors import CheckpointError, ElectraHfError, UsageError
 from electra_hf.training.checkpoints import publishing
 from electra_hf.training.checkpoints.failures import explain_save_errors
 from electra_hf.training.checkpoints.manifest import Manifest
@@ -82,8 +83,6 @@ class SavingTrainer(Trainer):
             return
         self.last_checkpoint, self.save_error = checkpoint, None
         self._saved_best = self._best
-        if self.args.push_to_hub:
-            self._push_published(checkpoint)
         if self.args.should_save:
             best = self.state.best_model_checkpoint
             kept = {checkpoint.name, *([Path(best).name] if best else [])}
@@ -160,13 +159,6 @@ class SavingTrainer(Trainer):
                 self.failed_saves,
             )
 
-    def _push_published(self, checkpoint: Path) -> None:
-        try:
-            with explain_save_errors(self.args.output_dir):
-                self._push_from_checkpoint(str(checkpoint))
-        except CheckpointError as error:
-            logger.error("%s is complete, but was not uploaded: %s", checkpoint, error)
-
     def save_model(self, output_dir: str | None = None, _internal_call: bool = False) -> None:
         """Save the model; see `Trainer.save_model`.
 
@@ -202,6 +194,18 @@ class SavingTrainer(Trainer):
         super()._save(output_dir, state_dict)
         if self.args.should_save:
             publishing.give_usual_permissions(Path(output_dir or self.args.output_dir))
+
+    def init_hf_repo(self, *_: Any, **__: Any) -> None:
+        """Refuse to upload, which the stock Trainer begins here.
+
+        Raises:
+            UsageError: Always.
+        """
+        raise UsageError(
+            "push_to_hub: the stock Trainer would upload one half of a model and its pickled arguments. Leave it off, "
+            "and give the Trainer electra_hf.sharing.push_callback.PushCallback, or upload the finished run with "
+            "`electra-hf push`"
+        )
 
     def _estimate_bytes(self) -> int:
         """What a checkpoint will take: what the last one took, or the tensors of model and optimiser."""
