@@ -15,11 +15,13 @@ from itertools import groupby, islice
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError, UsageError
 from electra_hf.models import ElectricForPreTraining
+from electra_hf.models.backbones import BACKBONES
 from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
 from electra_hf.models.objective_files import load_objective
 
@@ -177,9 +179,23 @@ def _pass(scorer: Scorer, ids: list[list[int]], places: list[list[int]]) -> list
         return [-energies[row, where].sum().item() for row, where in enumerate(places)]
     where = torch.tensor(places, device=model.device)  # (b, 1)
     masked = tokens.scatter(1, where, cast(int, scorer.tokenizer.mask_token_id))
-    logits = model(input_ids=masked).logits  # (b, l, v)
-    at_place = logits.gather(1, where[..., None].expand(-1, -1, logits.size(-1))).squeeze(1).float()
-    return at_place.log_softmax(-1).gather(1, tokens.gather(1, where)).squeeze(1).tolist()
+    logits = logits_at(model, masked, where).squeeze(1)
+    return logits.log_softmax(-1).gather(1, tokens.gather(1, where)).squeeze(1).tolist()
+
+
+def logits_at(model: Any, tokens: Tensor, places: Tensor) -> Tensor:
+    """(b, k, v) fp32, what a masked language model says about (b, k) places of its (b, l) tokens without padding.
+
+    The families that can be pre-trained have a head that is applied to these places alone, since (b, l, v) is more
+    than all the rest; another one that transformers knows is computed whole.
+    """
+    backbone = BACKBONES.get(model.config.model_type)
+    if backbone is None or not isinstance(model, backbone.masked_lm_class):
+        logits = model(input_ids=tokens).logits
+        return logits.gather(1, places[..., None].expand(-1, -1, logits.size(-1))).float()
+    hidden = model.base_model(tokens).last_hidden_state  # (b, l, h)
+    hidden = hidden.gather(1, places[..., None].expand(-1, -1, hidden.size(-1)))
+    return F.linear(backbone.transform(model, hidden), *backbone.vocabulary(model)).float()
 
 
 def _energies(model: ElectricForPreTraining, tokens: Tensor) -> Tensor:
