@@ -24,6 +24,7 @@ from electra_hf.models import ElectricForPreTraining
 from electra_hf.models.backbones import BACKBONES
 from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
 from electra_hf.models.objective_files import load_objective
+from electra_hf.sharing.demo.loading import lacking, quiet_loading
 
 # Texts whose rows are sorted by length together.
 _WINDOW = 64
@@ -87,18 +88,19 @@ def load_scorer(name: str, subfolder: str = "") -> Scorer:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        is_electric = not subfolder and load_objective(name).get("objective") == "electric"
-        if is_electric:
-            return Scorer(tokenizer, ElectricForPreTraining.from_pretrained(name).eval().to(device), True)
-        model, loading = AutoModelForMaskedLM.from_pretrained(
-            name, subfolder=subfolder, output_loading_info=True, trust_remote_code=False
-        )
+        with quiet_loading():
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            is_electric = not subfolder and load_objective(name).get("objective") == "electric"
+            if is_electric:
+                return Scorer(tokenizer, ElectricForPreTraining.from_pretrained(name).eval().to(device), True)
+            model, loading = AutoModelForMaskedLM.from_pretrained(
+                name, subfolder=subfolder, output_loading_info=True, trust_remote_code=False
+            )
     except LOADING_ERRORS as error:
         raise CheckpointError(f"cannot load a model that scores from {name}: {loading_problem(error)}") from error
-    if loading["missing_keys"]:
+    if missing := lacking(loading):
         raise CheckpointError(
-            f"{name} has no head that predicts tokens (missing: {', '.join(sorted(loading['missing_keys'])[:3])}). "
+            f"{name} has no head that predicts tokens (missing: {missing}). "
             "Give a masked language model or an Electric model; the generator of an ELECTRA run is one: --subfolder "
             "generator"
         )
