@@ -7,7 +7,7 @@ from typing import Any
 
 from electra_hf.errors import CheckpointError, UsageError
 
-_MOST_EXAMPLES, _LONGEST_EXAMPLE = 4, 240  # characters
+_MOST_EXAMPLES, _EXAMPLE_LENGTHS = 4, range(40, 241)  # characters
 
 
 def add_commands(commands: Any) -> None:
@@ -96,7 +96,7 @@ def _examples(model: str) -> list[str]:
     if not file.is_file():
         return []
     texts = read_samples(file)
-    return [text for text in texts if len(text) <= _LONGEST_EXAMPLE][:_MOST_EXAMPLES]
+    return [text for text in texts if len(text) in _EXAMPLE_LENGTHS][:_MOST_EXAMPLES]
 
 
 def _boolean(text: str) -> bool:

@@ -43,9 +43,9 @@ def judge_by_energy(
         output = model(input_ids=ids, original_ids=ids, masked_positions=places[None], masked_weights=weights)
     logits = output.logits[0]
     if not corrupted:
-        # For a text without noise the model takes one noisy token; here it is the share that is expected.
+        # Of a text without noise the model takes one token for noise; here it is the share that is expected.
         length, noise = ids.size(1), len(places)
-        logits = logits + math.log(noise / max(length - noise, 1)) + math.log(max(length - 1, 1))
+        logits = logits + math.log(noise / max(length - noise, 1)) + math.log(length)
     masked = output.labels[0].bool()
     judged = Corruption(output.corrupted_ids[0], text.original_ids, text.special, text.gaps, masked, text.cut)
     return judged_text(judged, logits.sigmoid(), tokenizer, energies=output.energies[0])

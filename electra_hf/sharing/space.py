@@ -17,9 +17,10 @@ from electra_hf.sharing import demo
 CODE_FOLDER, MODEL_FOLDER, EXAMPLES_NAME = "electra_demo", "model", "examples.txt"
 # What loading needs of a run: no states of training, no results.
 _MODEL_FILES = (
-    "config.json", "objective.json", "*.safetensors", "*.safetensors.index.json", "tokenizer.json", "vocab.txt",
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "vocab.json", "merges.txt", "*.model",
+    "config.json", "*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "objective.json",
     "generator/config.json", "generator/*.safetensors", "generator/*.safetensors.index.json",
+    "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+    "vocab.txt", "vocab.json", "merges.txt", "*.model",
 )  # fmt: skip
 _APP = '''"""Try a pre-trained model: swap tokens, judge texts, fill masks."""
 
@@ -37,10 +38,12 @@ if __name__ == "__main__":
 '''
 _README = """# {title}
 
-A demo of {about}, made with electra_hf: its generator swaps tokens of a text, its discriminator says
-which ones it suspects, and masks are filled.
+A demo of {about}.
 
-To run it here: `pip install -r requirements.txt gradio=={gradio}` and `python app.py`.
+A generator swaps tokens of a text, and a discriminator says which ones it suspects; texts of your own are judged;
+masks are filled: whatever of it the model can do. Written by electra_hf, and standing alone.
+
+To run it on your machine: `pip install -r requirements.txt gradio=={gradio}`, then `python app.py`.
 """
 
 
@@ -84,6 +87,8 @@ def write_space(
     try:
         _write_code(folder, hub_id, title)
         _write_words(folder, hub_id, title, examples)
+        # Of a Space that was written here before.
+        shutil.rmtree(folder / MODEL_FOLDER, ignore_errors=True)
         if copy_model:
             _copy_model(source, folder / MODEL_FOLDER)
     except OSError as error:

@@ -5,6 +5,7 @@ No statistics are sent and no fonts or scripts are fetched from elsewhere by thi
 
 import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 # Read by gradio when it is imported; Blocks has an argument for its own part only.
@@ -29,10 +30,11 @@ def build(models: Models, examples: Sequence[str] = EXAMPLES, *, title: str | No
     Args:
         models: From `load_models`.
         examples: Sentences to begin with, at least one.
-        title: Its heading; default: the model's name.
+        title: Its heading; default: from the model's name.
     """
-    with gr.Blocks(analytics_enabled=False, title=title or f"Try {models.name}") as page:
-        gr.Markdown(f"# {title or models.name}")
+    title = title or f"Try {Path(models.name).resolve().name if Path(models.name).is_dir() else models.name}"
+    with gr.Blocks(analytics_enabled=False, title=title) as page:
+        gr.Markdown(f"# {title}")
         with gr.Tabs():
             if models.discriminator is not None and models.generator is not None:
                 _swap_tab(models, examples)
@@ -69,7 +71,7 @@ def _swap_tab(models: Models, examples: Sequence[str]) -> None:
         )
         return _judged(corrupted, models)
 
-    with gr.Tab("Swap and detect"):
+    with gr.Tab("Swap"):
         gr.Markdown(
             "The generator masks some tokens and puts its own guesses in their place; the discriminator says of "
             "every token how likely it is to be one of them."
@@ -77,12 +79,10 @@ def _swap_tab(models: Models, examples: Sequence[str]) -> None:
         text = gr.Textbox(label="Text", value=examples[0], lines=3)
         with gr.Row():
             percent = gr.Slider(1, 60, 100 * MASK_PROBABILITY, step=1, label="Masked tokens (%)")
-            # What is near 0 takes the likeliest word always; pre-training uses 1, or 2 in some recipes.
+            # Near 0 the likeliest word is always taken; pre-training has 1, or 2 in some recipes.
             highest = max(3.0, models.temperature)
-            temperature = gr.Slider(
-                0.1, highest, models.temperature, step=0.1, label="Temperature of the generator (no unit)"
-            )
-            seed = gr.Number(0, label="Seed (another number, other swaps)", precision=0, minimum=0)
+            temperature = gr.Slider(0.1, highest, models.temperature, step=0.1, label="Temperature")
+            seed = gr.Number(0, label="Seed: another one, other swaps", precision=0, minimum=0)
         button = gr.Button("Swap and detect", variant="primary")
         result = gr.HTML(elem_id="swap-result")
         inputs = [text, percent, temperature, seed]
@@ -91,7 +91,7 @@ def _swap_tab(models: Models, examples: Sequence[str]) -> None:
 
 
 def _judge_tab(models: Models, examples: Sequence[str]) -> None:
-    with gr.Tab("Judge a text"):
+    with gr.Tab("Judge"):
         gr.Markdown("Nothing is swapped here: write a sentence with an odd word in it and see whether it is noticed.")
         text = gr.Textbox(label="Text", value=examples[0], lines=3)
         button = gr.Button("Judge", variant="primary")
@@ -106,7 +106,7 @@ def _judge_tab(models: Models, examples: Sequence[str]) -> None:
 
 def _fill_tab(models: Models, examples: Sequence[str]) -> None:
     masked = [with_mask(example) for example in examples]
-    with gr.Tab("Fill masks"):
+    with gr.Tab("Fill"):
         gr.Markdown(f"Write {MASK} in the place of one or more words; each is filled as if the others were left open.")
         text = gr.Textbox(label="Text", value=masked[0], lines=3)
         top_k = gr.Slider(1, 20, 5, step=1, label="Candidates for each mask (number)")

@@ -22,7 +22,6 @@ STYLE = """
 .eh .eh-token.eh-joined { margin-left: -.3rem; border-top-left-radius: 0; border-bottom-left-radius: 0; }
 .eh .eh-word { white-space: pre-wrap; overflow-wrap: anywhere; }
 .eh .eh-percent, .eh .eh-tag, .eh .eh-was { font-size: .72rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
-.eh .eh-was { text-decoration: line-through; }
 .eh .eh-tag { font-weight: 700; }
 .eh .eh-swap { border: 2px solid currentColor; }
 .eh .eh-swap .eh-word { font-weight: 700; }
@@ -32,10 +31,10 @@ STYLE = """
 .eh .eh-legend .eh-token { flex-direction: row; padding: 0 .4rem; }
 .eh .eh-scale { display: inline-block; width: 7rem; height: .8rem; border-radius: 4px;
   border: 1px solid currentColor; background: linear-gradient(90deg, rgba(213, 94, 0, 0), rgba(213, 94, 0, .8)); }
-.eh table { border-collapse: collapse; width: 100%; table-layout: fixed; }
-.eh td { padding: .15rem .5rem .15rem 0; border: none; vertical-align: middle; overflow-wrap: anywhere; }
-.eh td.eh-candidate { width: 38%; } .eh td.eh-number { width: 4.5rem; text-align: right; }
-.eh .eh-number { font-variant-numeric: tabular-nums; }
+.eh .eh-candidates { display: grid; grid-template-columns: minmax(0, 1fr) 3.5rem minmax(0, 2fr); gap: .25rem .6rem;
+  align-items: center; }
+.eh .eh-candidates span { overflow-wrap: anywhere; }
+.eh .eh-number { text-align: right; font-variant-numeric: tabular-nums; }
 .eh .eh-bar { background: #0072B2; height: .9rem; border-radius: 3px; min-width: 1px; }
 .dark .eh .eh-bar { background: #56B4E9; }
 """
@@ -90,14 +89,13 @@ def filled_html(text: FilledText) -> str:
     """The text with the best words in the place of its masks, and bars of the candidates."""
     parts = [f'<p class="eh-summary">{escape(text.filled)}</p>']
     for number, candidates in enumerate(text.masks, 1):
-        parts.append(f"<h3>Mask {number} of {len(text.masks)}</h3><table>")
+        parts.append(f"<h3>Mask {number} of {len(text.masks)}</h3><div class='eh-candidates'>")
         for candidate in candidates:
             parts.append(
-                f'<tr><td class="eh-candidate">{escape(candidate.word)}</td>'
-                f'<td class="eh-number">{candidate.probability:.1%}</td>'
-                f'<td><div class="eh-bar" style="width:{max(candidate.probability, 0.002):.1%}"></div></td></tr>'
+                f"<span>{escape(candidate.word)}</span><span class='eh-number'>{candidate.probability:.1%}</span>"
+                f"<div class='eh-bar' style='width: {candidate.probability:.1%}'></div>"
             )
-        parts.append("</table>")
+        parts.append("</div>")
     return f'<div class="eh">{"".join(parts)}</div>'
 
 
@@ -118,11 +116,12 @@ def _token(record: TokenRecord, known: bool, *, joined: bool, threshold: float, 
         classes.append("eh-alarm")
         tag = "suspected"
     lines = []
-    if record.replaced:
-        lines.append(f'<span class="eh-was">{escape(readable(record.original, byte_level=byte_level))}</span>')
     lines.append(f'<span class="eh-word">{escape(readable(record.piece, byte_level=byte_level))}</span>')
     if known:
         lines.append(f'<span class="eh-percent">{record.suspicion:.0%}</span>')
+    if record.replaced:
+        original = escape(readable(record.original, byte_level=byte_level))
+        lines.append(f'<span class="eh-was">was {original}</span>')
     if tag:
         lines.append(f'<span class="eh-tag">{tag}</span>')
     colour = f"rgba(213, 94, 0, {0.8 * record.suspicion if known else 0:.3f})"
@@ -135,7 +134,7 @@ def _legend(threshold: float, swapped: bool) -> str:
         f"<span class='eh-token eh-alarm'>suspected</span> from {threshold:.0%} on",
     ]
     if swapped:
-        marks = [*marks, "<span class='eh-token eh-swap'>swapped</span> with the original struck out"]
+        marks = [*marks, "<span class='eh-token eh-swap'>swapped</span>"]
     return f'<p class="eh-legend">{"".join(f"<span>{mark}</span>" for mark in marks)}</p>'
 
 

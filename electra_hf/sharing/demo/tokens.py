@@ -185,6 +185,8 @@ def judged_text(
     """
     kept = (~text.special).nonzero().flatten().tolist()
     pieces = tokenizer.convert_ids_to_tokens(text.input_ids.tolist())
+    # A noise distribution may draw a row that only pads the embedding table.
+    pieces = [piece or f"[unused{number}]" for piece, number in zip(pieces, text.input_ids.tolist(), strict=True)]
     originals = tokenizer.convert_ids_to_tokens(text.original_ids.tolist())
     replaced = (text.input_ids != text.original_ids).tolist()
     rows = list(zip(pieces, originals, replaced, suspicion.tolist(), text.gaps, strict=True))
