@@ -17,7 +17,17 @@ from gradio.themes import Default
 from .filling import MASK, TextProblem, fill
 from .loading import Models
 from .page import STYLE, filled_html, judged_html, problem_html
-from .tokens import MASK_PROBABILITY, Corruption, encode, is_byte_level, judged_text, suspicions, swap, usable_length
+from .tokens import (
+    MASK_PROBABILITY,
+    SUSPECTED,
+    Corruption,
+    encode,
+    is_byte_level,
+    judged_text,
+    suspicions,
+    swap,
+    usable_length,
+)
 
 EXAMPLES = ("The chef cooked the meal in a small kitchen near the river.", "The capital of France is Paris.")
 _FONTS = ["system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif"]
@@ -60,7 +70,7 @@ def launch(models: Models, examples: Sequence[str] = EXAMPLES, *, title: str | N
 
 
 def _swap_tab(models: Models, examples: Sequence[str]) -> None:
-    def show(text: str, percent: float, temperature: float, seed: float) -> str:
+    def show(text: str, percent: float, temperature: float, threshold: float, seed: float) -> str:
         corrupted = swap(
             _encode(text, models),
             models.generator,  # type: ignore[arg-type]
@@ -69,7 +79,7 @@ def _swap_tab(models: Models, examples: Sequence[str]) -> None:
             temperature=temperature,
             seed=int(seed),
         )
-        return _judged(corrupted, models)
+        return _judged(corrupted, models, threshold)
 
     with gr.Tab("Swap"):
         gr.Markdown(
@@ -82,10 +92,11 @@ def _swap_tab(models: Models, examples: Sequence[str]) -> None:
             # Near 0 the likeliest word is always taken; pre-training has 1, or 2 in some recipes.
             highest = max(3.0, models.temperature)
             temperature = gr.Slider(0.1, highest, models.temperature, step=0.1, label="Temperature")
-            seed = gr.Number(0, label="Seed: another one, other swaps", precision=0, minimum=0)
+            threshold = _threshold()
+            seed = gr.Number(0, label="Seed", precision=0, minimum=0)
         button = gr.Button("Swap and detect", variant="primary")
         result = gr.HTML(elem_id="swap-result")
-        inputs = [text, percent, temperature, seed]
+        inputs = [text, percent, temperature, threshold, seed]
         gr.on([button.click, text.submit], show, inputs, result, show_progress="minimal", api_name="swap_and_detect")
         _examples(examples, text)
 
@@ -94,13 +105,14 @@ def _judge_tab(models: Models, examples: Sequence[str]) -> None:
     with gr.Tab("Judge"):
         gr.Markdown("Nothing is swapped here: write a sentence with an odd word in it and see whether it is noticed.")
         text = gr.Textbox(label="Text", value=examples[0], lines=3)
+        threshold = _threshold()
         button = gr.Button("Judge", variant="primary")
         result = gr.HTML(elem_id="judge-result")
 
-        def show(text: str) -> str:
-            return _judged(_encode(text, models), models)
+        def show(text: str, threshold: float) -> str:
+            return _judged(_encode(text, models), models, threshold)
 
-        gr.on([button.click, text.submit], show, text, result, show_progress="minimal", api_name="judge")
+        gr.on([button.click, text.submit], show, [text, threshold], result, show_progress="minimal", api_name="judge")
         _examples(examples, text)
 
 
@@ -132,11 +144,15 @@ def _encode(text: str, models: Models) -> Corruption:
     return encode(text, models.tokenizer, usable_length(models.discriminator.config, models.tokenizer))
 
 
-def _judged(text: Corruption, models: Models) -> str:
+def _threshold() -> gr.Slider:
+    return gr.Slider(1, 99, 100 * SUSPECTED, step=1, label="Suspect from (%)")
+
+
+def _judged(text: Corruption, models: Models, percent: float) -> str:
     judged = judged_text(
         text, suspicions(text, models.discriminator), models.tokenizer, masked_only=models.masked_only
     )
-    return judged_html(judged, byte_level=is_byte_level(models.tokenizer))
+    return judged_html(judged, threshold=percent / 100, byte_level=is_byte_level(models.tokenizer))
 
 
 def with_mask(text: str) -> str:

@@ -19,7 +19,8 @@ STYLE = """
 .eh .eh-text { display: flex; flex-wrap: wrap; gap: .4rem .35rem; align-items: flex-start; }
 .eh .eh-token { display: inline-flex; flex-direction: column; align-items: center; border-radius: 6px;
   padding: .1rem .35rem; max-width: 100%; border: 2px solid transparent; }
-.eh .eh-token.eh-joined { margin-left: -.3rem; border-top-left-radius: 0; border-bottom-left-radius: 0; }
+.eh .eh-whole { display: inline-flex; flex-wrap: wrap; gap: .2rem 0; align-items: flex-start; max-width: 100%; }
+.eh .eh-whole .eh-token + .eh-token { border-top-left-radius: 0; border-bottom-left-radius: 0; }
 .eh .eh-word { white-space: pre-wrap; overflow-wrap: anywhere; }
 .eh .eh-percent, .eh .eh-tag, .eh .eh-was { font-size: .72rem; line-height: 1.25; font-variant-numeric: tabular-nums; }
 .eh .eh-tag { font-weight: 700; }
@@ -52,18 +53,20 @@ def judged_html(judged: JudgedText, *, threshold: float = SUSPECTED, byte_level:
     if not judged.records:
         return _NOTHING
     swapped = any(record.replaced for record in judged.records)
-    before, after, position = [], [], 0
+    before, after = [], []
     for position, (record, known) in enumerate(zip(judged.records, judged.judged, strict=True)):
-        joined = position > 0 and is_joined(record)
-        after.append(_token(record, known, joined=joined, threshold=threshold, byte_level=byte_level))
+        if position == 0 or not is_joined(record):
+            after.append("")
+        after[-1] += _token(record, known, threshold=threshold, byte_level=byte_level)
         original = TokenRecord(record.original, record.original, False, 0.0, record.gap)
         word = escape(readable(record.original, byte_level=byte_level))
         space = " " if position and not is_joined(original) else ""
         before.append(space + (f"<mark>{word}</mark>" if record.replaced else word))
+    words = "".join(f'<span class="eh-whole">{tokens}</span>' for tokens in after)
     parts = [f'<p class="eh-summary">{escape(summary(judged, threshold))}</p>']
     if swapped:
         parts += ["<h3>Before</h3>", f"<p>{''.join(before)}</p>", "<h3>After the swaps, as the model sees it</h3>"]
-    parts += [f'<div class="eh-text">{"".join(after)}</div>', _legend(threshold, swapped)]
+    parts += [f'<div class="eh-text">{words}</div>', _legend(threshold, swapped)]
     if judged.cut:
         parts.append(f'<p class="eh-note">{judged.cut} tokens at the end were left out: the model takes no more.</p>')
     if not all(judged.judged):
@@ -104,11 +107,9 @@ def problem_html(problem: object) -> str:
     return f'<div class="eh"><p class="eh-summary">{escape(str(problem))}</p></div>'
 
 
-def _token(record: TokenRecord, known: bool, *, joined: bool, threshold: float, byte_level: bool) -> str:
+def _token(record: TokenRecord, known: bool, *, threshold: float, byte_level: bool) -> str:
     suspected = known and record.suspicion >= threshold
     classes, tag = ["eh-token"], ""
-    if joined:
-        classes.append("eh-joined")
     if record.replaced:
         classes.append("eh-swap")
         tag = "found" if suspected else "missed"
