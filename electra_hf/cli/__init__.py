@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from electra_hf import __version__
-from electra_hf.cli import checkpoint_import, compare, hub, report, runs, score
+from electra_hf.cli import checkpoint_import, compare, demo, fill, hub, report, runs, score
 from electra_hf.errors import DEBUG_HELP, DEBUG_OPTION, run_script
 
 # These have a parser of their own, in their module here; most take the options of run_pretraining.py.
@@ -52,6 +52,8 @@ def build_parser() -> argparse.ArgumentParser:
     for name, purpose in _COMMANDS_OF_OPTIONS.items():
         commands.add_parser(name, help=purpose, add_help=False)
     runs.add_commands(commands)
+    fill.add_commands(commands)
+    demo.add_commands(commands)
     compare.add_commands(commands)
     score.add_commands(commands)
     report.add_commands(commands)

@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import math
+import sys
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
+from electra_hf.cli.texts import add_texts, given_texts
 from electra_hf.errors import CheckpointError, UsageError
 
 DEFAULT_RECIPE = "configs/pretraining/electra-small.yaml"
@@ -16,13 +19,21 @@ def add_commands(commands: Any) -> None:
     """Describe the two commands to the parser of `electra-hf`."""
     detect = commands.add_parser("detect", help="swap words of a text and show which ones the model suspects")
     detect.add_argument("model", metavar="FOLDER_OR_HUB_ID", help="a run, a checkpoint of it, or a model of the Hub")
-    texts = detect.add_mutually_exclusive_group()
-    texts.add_argument("--text", nargs="+", action="extend", metavar="TEXT", help="texts to look at, each in quotes")
-    texts.add_argument(
-        "--file", type=Path, help="a file of texts, one on each line (default: the run's held-out ones)"
-    )
+    add_texts(detect, "a file of texts, one on each line (default: the run's held-out ones)")
     detect.add_argument("--num", type=int, default=4, help="how many texts of a file to show (default: %(default)s)")
     detect.add_argument("--seed", type=int, default=0, help="another seed, other swaps (default: %(default)s)")
+    detect.add_argument("--no_corrupt", action="store_true", help="swap nothing: judge the texts as they are")
+    detect.add_argument(
+        "--mlm_probability", type=float, default=0.15, help="share of the tokens to mask (default: %(default)s)"
+    )
+    detect.add_argument("--temperature", type=float, help="of the generator's samples (default: that of the run)")
+    detect.add_argument(
+        "--threshold",
+        type=float,
+        default=0.5,
+        help="suspect a token from this probability on (default: %(default)s)",
+    )
+    detect.add_argument("--json", action="store_true", help="one JSON object for each text instead of colours")
     detect.set_defaults(action=show_detection)
 
     curves = commands.add_parser("curves", help="draw the training curves of a run, finished or not")
@@ -35,19 +46,37 @@ def show_detection(options: argparse.Namespace) -> None:
     """`electra-hf detect`: the coloured texts, and for a whole run also its metrics and what to do next."""
     if options.num < 1:
         raise UsageError(f"--num {options.num}: give 1 or more")
-    from transformers.utils import logging
-
-    from electra_hf.sharing.detection import detect, load_detector, read_samples
+    if not 0 < options.mlm_probability <= 1:
+        raise UsageError(f"--mlm_probability {options.mlm_probability}: give a share above 0, up to 1")
+    if not 0 <= options.threshold <= 1:
+        raise UsageError(f"--threshold {options.threshold}: give a probability from 0 to 1")
+    if options.temperature is not None and not 0 < options.temperature < math.inf:
+        raise UsageError(f"--temperature {options.temperature}: give a number above 0")
+    texts = given_texts(options)
+    from electra_hf.sharing.demo.tokens import is_byte_level
+    from electra_hf.sharing.detection import judge, load_detector, read_samples, records_as_json
     from electra_hf.sharing.rendering import render
     from electra_hf.sharing.samples import SAMPLES_NAME
 
     console = Console()
-    logging.disable_progress_bar()  # loading takes a second or two, and a bar would stand in the middle of the output
     detector = load_detector(options.model)
-    texts = options.text or read_samples(options.file or Path(options.model) / SAMPLES_NAME)[: options.num]
-    render(detect(texts, detector, seed=options.seed), console)
-    if detector.generator is None:
-        console.print("no generator/ beside this model: the texts were scored as they are", style="dim")
+    if texts is None:
+        texts = read_samples(options.file or Path(options.model) / SAMPLES_NAME)[: options.num]
+    judged = judge(
+        texts,
+        detector,
+        corrupted=not options.no_corrupt,
+        mask_probability=options.mlm_probability,
+        temperature=options.temperature,
+        seed=options.seed,
+    )
+    if options.json:
+        for text, result in zip(texts, judged, strict=True):
+            sys.stdout.write(json.dumps(records_as_json(text, result, options.threshold), ensure_ascii=False) + "\n")
+        return
+    render(judged, console, threshold=options.threshold, byte_level=is_byte_level(detector.tokenizer))
+    for remark in detector.remarks(corrupted=not options.no_corrupt):
+        console.print(remark, style="dim")
     show_run(Path(options.model), console)
 
 

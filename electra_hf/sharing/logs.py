@@ -7,14 +7,15 @@ older runs have alone, and which is in every checkpoint.
 
 import json
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from electra_hf.errors import CheckpointError, explain_os_error
-from electra_hf.sharing.token_records import TokenRecord
+from electra_hf.sharing.demo.records import JudgedText, TokenRecord
 
 STATE_FILE, LOG_FILE, TEXTS_FILE = "trainer_state.json", "training_log.jsonl", "text_samples.jsonl"
-# Of one token in TEXTS_FILE, in the order of TokenRecord's fields.
-_TOKEN = (str, str, bool, (int, float), bool)
+# Of one token in TEXTS_FILE, in the order of TokenRecord's fields; no suspicion where none was learnt.
+_TOKEN = (str, str, bool, (int, float, NoneType), bool)
 
 
 def read_json(file: Path) -> dict[str, Any]:
@@ -107,11 +108,11 @@ def state_file(folder: Path) -> Path | None:
     return next((path / STATE_FILE for path in candidates if (path / STATE_FILE).is_file()), None)
 
 
-def load_text_samples(run_folder: str | Path) -> list[tuple[int, list[list[TokenRecord]]]]:
+def load_text_samples(run_folder: str | Path) -> list[tuple[int, list[JudgedText]]]:
     """Read the corrupted texts of a run, as its discriminator saw them at several times.
 
     Returns:
-        For each observation the step and the tokens of each text; empty for a run that wrote none.
+        For each observation the step and the texts; empty for a run that wrote none.
 
     Raises:
         CheckpointError: If a line is not an observation; it names file and line.
@@ -122,7 +123,7 @@ def load_text_samples(run_folder: str | Path) -> list[tuple[int, list[list[Token
     return [_observation(row, f"{file}:{number}") for number, row in read_json_lines(file)]
 
 
-def _observation(row: dict[str, Any], place: str) -> tuple[int, list[list[TokenRecord]]]:
+def _observation(row: dict[str, Any], place: str) -> tuple[int, list[JudgedText]]:
     step, texts = row.get("step"), row.get("texts")
     if not isinstance(step, int) or isinstance(step, bool) or not isinstance(texts, list):
         raise CheckpointError(f'{place}: not {{"step": number, "texts": [...]}}. Remove the line')
@@ -133,7 +134,12 @@ def _observation(row: dict[str, Any], place: str) -> tuple[int, list[list[TokenR
                     f"{place}: {json.dumps(token)[:80]} is not [piece, original, replaced, suspicion, gap]. "
                     "Remove the line"
                 )
-    return step, [[TokenRecord(*token) for token in text] for text in texts]
+    return step, [_judged_text(text) for text in texts]
+
+
+def _judged_text(tokens: list[list[Any]]) -> JudgedText:
+    records = [TokenRecord(*start, suspicion or 0.0, gap) for *start, suspicion, gap in tokens]
+    return JudgedText(records, [token[3] is not None for token in tokens], cut=0)
 
 
 def _is_a(value: object, kind: type | tuple[type, ...]) -> bool:

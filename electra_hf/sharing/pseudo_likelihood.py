@@ -15,13 +15,16 @@ from itertools import groupby, islice
 from typing import Any, cast
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from transformers import AutoModelForMaskedLM, AutoTokenizer, PreTrainedTokenizerBase
 
 from electra_hf.errors import CheckpointError, CorpusError, TokenizerError, UsageError
 from electra_hf.models import ElectricForPreTraining
+from electra_hf.models.backbones import BACKBONES
 from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
 from electra_hf.models.objective_files import load_objective
+from electra_hf.sharing.demo.loading import lacking, quiet_loading
 
 # Texts whose rows are sorted by length together.
 _WINDOW = 64
@@ -85,18 +88,19 @@ def load_scorer(name: str, subfolder: str = "") -> Scorer:
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
-        is_electric = not subfolder and load_objective(name).get("objective") == "electric"
-        if is_electric:
-            return Scorer(tokenizer, ElectricForPreTraining.from_pretrained(name).eval().to(device), True)
-        model, loading = AutoModelForMaskedLM.from_pretrained(
-            name, subfolder=subfolder, output_loading_info=True, trust_remote_code=False
-        )
+        with quiet_loading():
+            tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
+            is_electric = not subfolder and load_objective(name).get("objective") == "electric"
+            if is_electric:
+                return Scorer(tokenizer, ElectricForPreTraining.from_pretrained(name).eval().to(device), True)
+            model, loading = AutoModelForMaskedLM.from_pretrained(
+                name, subfolder=subfolder, output_loading_info=True, trust_remote_code=False
+            )
     except LOADING_ERRORS as error:
         raise CheckpointError(f"cannot load a model that scores from {name}: {loading_problem(error)}") from error
-    if loading["missing_keys"]:
+    if missing := lacking(loading):
         raise CheckpointError(
-            f"{name} has no head that predicts tokens (missing: {', '.join(sorted(loading['missing_keys'])[:3])}). "
+            f"{name} has no head that predicts tokens (missing: {missing}). "
             "Give a masked language model or an Electric model; the generator of an ELECTRA run is one: --subfolder "
             "generator"
         )
@@ -177,9 +181,23 @@ def _pass(scorer: Scorer, ids: list[list[int]], places: list[list[int]]) -> list
         return [-energies[row, where].sum().item() for row, where in enumerate(places)]
     where = torch.tensor(places, device=model.device)  # (b, 1)
     masked = tokens.scatter(1, where, cast(int, scorer.tokenizer.mask_token_id))
-    logits = model(input_ids=masked).logits  # (b, l, v)
-    at_place = logits.gather(1, where[..., None].expand(-1, -1, logits.size(-1))).squeeze(1).float()
-    return at_place.log_softmax(-1).gather(1, tokens.gather(1, where)).squeeze(1).tolist()
+    logits = logits_at(model, masked, where).squeeze(1)
+    return logits.log_softmax(-1).gather(1, tokens.gather(1, where)).squeeze(1).tolist()
+
+
+def logits_at(model: Any, tokens: Tensor, places: Tensor) -> Tensor:
+    """(b, k, v) fp32, what a masked language model says about (b, k) places of its (b, l) tokens without padding.
+
+    The families that can be pre-trained have a head that is applied to these places alone, since (b, l, v) is more
+    than all the rest; another one that transformers knows is computed whole.
+    """
+    backbone = BACKBONES.get(model.config.model_type)
+    if backbone is None or not isinstance(model, backbone.masked_lm_class):
+        logits = model(input_ids=tokens).logits
+        return logits.gather(1, places[..., None].expand(-1, -1, logits.size(-1))).float()
+    hidden = model.base_model(tokens).last_hidden_state  # (b, l, h)
+    hidden = hidden.gather(1, places[..., None].expand(-1, -1, hidden.size(-1)))
+    return F.linear(backbone.transform(model, hidden), *backbone.vocabulary(model)).float()
 
 
 def _energies(model: ElectricForPreTraining, tokens: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from electra_hf.errors import CheckpointError
+from electra_hf.sharing.demo.records import JudgedText, TokenRecord
 from electra_hf.sharing.logs import load_log_history, load_text_samples, read_json, read_json_lines
-from electra_hf.sharing.token_records import TokenRecord
 
 
 def test_a_line_that_is_being_written_is_left_for_later(tmp_path: Path):
@@ -43,8 +43,13 @@ def test_the_log_that_grows_is_newer_than_that_of_a_checkpoint(tmp_path: Path):
 def test_texts_come_back_as_records(tmp_path: Path):
     assert load_text_samples(tmp_path) == []
     file = tmp_path / "text_samples.jsonl"
-    file.write_text('{"step": 5, "texts": [[["un", "un", false, 1, true]], []]}\n{"step": 6, "te', encoding="utf-8")
-    assert load_text_samples(tmp_path) == [(5, [[TokenRecord("un", "un", False, 1, True)], []])]
+    file.write_text(
+        '{"step": 5, "texts": [[["un", "un", false, 1, true], ["a", "b", true, null, true]], []]}\n{"step": 6, "te',
+        encoding="utf-8",
+    )
+    records = [TokenRecord("un", "un", False, 1, True), TokenRecord("a", "b", True, 0, True)]
+    texts = [JudgedText(records, [True, False], 0), JudgedText([], [], 0)]
+    assert load_text_samples(tmp_path) == [(5, texts)]
 
 
 @pytest.mark.parametrize(

@@ -5,12 +5,13 @@ import math
 
 import pytest
 import torch
-from transformers import BertTokenizer, ElectraForMaskedLM
+from transformers import BertTokenizer, DistilBertConfig, DistilBertForMaskedLM, ElectraForMaskedLM
 
 from electra_hf.cli import run
 from electra_hf.errors import CheckpointError, CorpusError, UsageError
 from electra_hf.models import ElectricConfig, ElectricForPreTraining, derive_generator_config
-from electra_hf.sharing.pseudo_likelihood import Line, load_scorer, score
+from electra_hf.models.backbones import BACKBONES
+from electra_hf.sharing.pseudo_likelihood import Line, load_scorer, logits_at, score
 
 TEXTS = ["w1 w2 w3", "w4 w5 unknown w7 w8", "w9 w10 w11", "w12"]
 
@@ -113,3 +114,25 @@ def test_what_cannot_be_scored_is_named_by_its_line(masked_lm, tmp_path, capsys)
         run(["score", str(masked_lm), "--text", "w1", "--batch_size", "0"])
     with pytest.raises(CheckpointError, match="cannot load a model that scores"):
         run(["score", str(tmp_path / "nothing"), "--text", "w1"])
+
+
+@pytest.mark.parametrize("model_type", [*BACKBONES, "distilbert"])
+def test_the_head_on_a_few_places_says_what_the_whole_model_says_there(model_type):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "pad_token_id": 0}
+    if model_type == "distilbert":
+        model = DistilBertForMaskedLM(DistilBertConfig(vocab_size=40, dim=16, n_layers=1, n_heads=2, hidden_dim=16))
+    else:
+        backbone = BACKBONES[model_type]
+        config = backbone.config_class(**sizes, intermediate_size=16, max_position_embeddings=24)
+        backbone.settle(config, {})
+        model = backbone.make_masked_lm(config)
+    model.eval()
+    tokens, places = torch.randint(1, 40, (3, 9)), torch.tensor([[0, 4], [8, 8], [2, 1]])
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+        everywhere = model(input_ids=tokens).logits
+        found = logits_at(model, tokens, places)
+    expected = torch.stack([everywhere[row, where] for row, where in enumerate(places)])
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)

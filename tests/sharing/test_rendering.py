@@ -5,16 +5,20 @@ import io
 import pytest
 from rich.console import Console
 
+from electra_hf.sharing.demo.records import JudgedText, TokenRecord
 from electra_hf.sharing.rendering import render, render_text, score
-from electra_hf.sharing.token_records import TokenRecord
 
 
 def record(piece: str, original: str | None = None, suspicion: float = 0.0, gap: bool = True) -> TokenRecord:
     return TokenRecord(piece, original or piece, original is not None, suspicion, gap)
 
 
+def text(*records: TokenRecord, judged: bool = True, cut: int = 0) -> JudgedText:
+    return JudgedText(list(records), [judged or record.replaced for record in records], cut)
+
+
 def plain(*records: TokenRecord) -> str:
-    return render_text(records, colour=False).plain
+    return render_text(text(*records), colour=False).plain
 
 
 def test_pieces_become_words_and_punctuation_keeps_its_place():
@@ -23,7 +27,7 @@ def test_pieces_become_words_and_punctuation_keeps_its_place():
 
 
 @pytest.mark.parametrize(
-    ("swap", "text"),
+    ("swap", "expected"),
     [
         (record("dog", "cat", 0.1), "a [cat→dog]"),
         (record("dog", "cat", 0.97), "a [cat→dog]?97%"),
@@ -32,8 +36,8 @@ def test_pieces_become_words_and_punctuation_keeps_its_place():
         (record("cat", "##ing", 0.1, gap=False), "a [ing→cat]"),
     ],
 )
-def test_a_swap_is_marked_without_colour(swap: TokenRecord, text: str):
-    assert plain(record("a"), swap) == text
+def test_a_swap_is_marked_without_colour(swap: TokenRecord, expected: str):
+    assert plain(record("a"), swap) == expected
 
 
 def test_a_suspected_original_is_marked_without_colour():
@@ -47,7 +51,7 @@ def test_other_tokenizers_mark_the_start_of_a_word():
 
 def test_with_colour_the_background_grows_with_suspicion_and_the_letters_stay_dark():
     def style(suspicion: float):
-        (span,) = render_text([record("cat", suspicion=suspicion)], colour=True).spans or [None]
+        (span,) = render_text(text(record("cat", suspicion=suspicion)), colour=True).spans or [None]
         return span and span.style
 
     assert style(0.1) is None
@@ -57,20 +61,31 @@ def test_with_colour_the_background_grows_with_suspicion_and_the_letters_stay_da
 
 
 def test_with_colour_the_original_is_struck_out():
-    text = render_text([record("dog", "cat", 0.95)], colour=True)
-    assert text.plain == "[cat→dog]"
-    assert [text.plain[span.start : span.end] for span in text.spans if span.style.strike] == ["cat"]
+    shown = render_text(text(record("dog", "cat", 0.95)), colour=True)
+    assert shown.plain == "[cat→dog]"
+    assert [shown.plain[span.start : span.end] for span in shown.spans if span.style.strike] == ["cat"]
 
 
 def test_score_counts_swaps_found_and_false_alarms():
     records = [record("a", "b", 0.9), record("c", "d", 0.1), record("e", suspicion=0.8), record("f")]
-    assert score(records) == "1 of 2 swaps suspected, 1 false alarm in 2 other tokens"
-    assert score(records[2:]) == "1 of 2 tokens suspected"
+    assert score([text(*records)]) == "1 of 2 swaps suspected, 1 false alarm in 2 other tokens"
+    assert score([text(*records)], 0.85) == "1 of 2 swaps suspected, 0 false alarms in 2 other tokens"
+    assert score([text(*records[2:])]) == "1 of 2 tokens suspected"
+
+
+def test_what_could_not_be_judged_is_neither_shown_nor_counted():
+    records = [record("dog", "cat", 0.9), record("mat", suspicion=0.8)]
+    assert score([text(*records, judged=False)]) == "1 of 1 swaps suspected, 0 false alarms in 0 other masked tokens"
+    console = Console(file=io.StringIO(), width=100)
+    render([text(*records, judged=False, cut=7)], console)
+    output = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "[cat→dog]?90% mat\n" in output
+    assert "7 tokens at the end of this text were left out" in output
 
 
 def printed(console_options: dict) -> str:
     console = Console(file=io.StringIO(), width=100, **console_options)
-    render([[record("a"), record("dog", "cat", 0.97)], [record("mat")]], console)
+    render([text(record("a"), record("dog", "cat", 0.97)), text(record("mat"))], console)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -85,14 +100,14 @@ def test_render_in_a_pipe_has_no_escape_codes_and_explains_its_marks():
 
 def test_a_long_text_is_wrapped_under_its_own_beginning():
     console = Console(file=io.StringIO(), width=24)
-    render([[record("cat") for _ in range(8)]], console)
+    render([text(*(record("cat") for _ in range(8)))], console)
     lines = [line for line in console.file.getvalue().splitlines() if "cat" in line]  # type: ignore[attr-defined]
     assert lines == [" 1  cat cat cat cat cat", "    cat cat cat"]
 
 
 def test_only_the_margin_is_dim():
     console = Console(file=io.StringIO(), width=60, force_terminal=True, color_system="truecolor")
-    render([[record("cat", suspicion=0.1)]], console)
+    render([text(record("cat", suspicion=0.1))], console)
     assert "\x1b[2m 1  \x1b[0mcat" in console.file.getvalue()  # type: ignore[attr-defined]
 
 

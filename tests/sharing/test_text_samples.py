@@ -11,7 +11,7 @@ from transformers import BertTokenizer, ElectraConfig, TrainerCallback
 from electra_hf.json_lines import read_rows
 from electra_hf.models import derive_generator_config
 from electra_hf.models.backbones import BACKBONES
-from electra_hf.sharing.detection import TokenRecord
+from electra_hf.sharing.demo.records import TokenRecord
 from electra_hf.sharing.text_samples import TEXTS_NAME, TextSamples, is_due, mask_texts, observe
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, PretrainingTrainer

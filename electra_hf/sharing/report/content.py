@@ -10,12 +10,12 @@ from typing import Any
 
 from electra_hf.bands import Band, binary_entropy
 from electra_hf.sharing.curves import BLUE, GREEN, VERMILION
-from electra_hf.sharing.rendering import bare, is_joined, score
+from electra_hf.sharing.demo.records import SUSPECTED, JudgedText, is_joined, readable
+from electra_hf.sharing.rendering import score
 from electra_hf.sharing.report.facts import band_words, explain, facts_of, values_of
 from electra_hf.sharing.report.figures import MOST_POINTS, Figure, Line, figures_of, lines_of, newest
 from electra_hf.sharing.report.runs import Run, Status
 from electra_hf.sharing.scores import ScoreRow, score_rows
-from electra_hf.sharing.token_records import SUSPECTED, TokenRecord
 
 # Okabe and Ito's colours, those legible on white and those legible on a dark ground. A run has also a dash and a
 # marker of its own: the numbers of colours and dashes share no divisor, so that no two of 30 runs look alike.
@@ -137,21 +137,29 @@ def _scores(rows: Sequence[tuple[int, ScoreRow]]) -> list[dict[str, Any]]:
     return list(entries.values())
 
 
-def tokens_of(records: Sequence[TokenRecord]) -> list[list[Any]]:
-    """The tokens of one text as words: text, original (None unless it was replaced), suspicion, and whether a blank
-    stands before.
+def is_byte_level(text: JudgedText) -> bool:
+    """Whether the letters of a text's pieces stand for bytes; only then does one begin with `Ġ`."""
+    return any(record.original.startswith("Ġ") for record in text.records)
 
-    >>> tokens_of([TokenRecord("un", "un", False, 0.1, False), TokenRecord("##fit", "##do", True, 0.9, False)])
-    [['un', None, 0.1, False], ['fit', 'do', 0.9, False]]
+
+def tokens_of(text: JudgedText) -> list[list[Any]]:
+    """The tokens of one text as words: text, original (None unless it was replaced), suspicion (None where the model
+    has learnt none), and whether a blank stands before.
+
+    >>> from electra_hf.sharing.demo.records import TokenRecord
+    >>> records = [TokenRecord("un", "un", False, 0.1, False), TokenRecord("##fit", "##do", True, 0.9, False)]
+    >>> tokens_of(JudgedText(records, [False, True], cut=0))
+    [['un', None, None, False], ['fit', 'do', 0.9, False]]
     """
+    byte_level = is_byte_level(text)
     return [
         [
-            bare(record.piece),
-            bare(record.original) if record.replaced else None,
-            record.suspicion,
+            readable(record.piece, byte_level=byte_level),
+            readable(record.original, byte_level=byte_level) if record.replaced else None,
+            record.suspicion if judged else None,
             number > 0 and not is_joined(record),
         ]
-        for number, record in enumerate(records)
+        for number, (record, judged) in enumerate(zip(text.records, text.judged, strict=True))
     ]
 
 
@@ -164,7 +172,7 @@ def _samples(place: int, run: Run) -> dict[str, Any]:
     return {
         "run": place,
         "observations": [
-            {"step": step, "texts": [{"tokens": tokens_of(text), "score": score(text)} for text in texts]}
+            {"step": step, "texts": [{"tokens": tokens_of(text), "score": score([text])} for text in texts]}
             for step, texts in observations
         ],
     }
@@ -176,17 +184,17 @@ def _newest_sample(runs: Sequence[Run]) -> str:
     if run is None:
         return ""
     step, texts = run.observations[-1]
-    marked = [f"<li>{_marked(text)} <small>{escape(score(text))}</small></li>" for text in texts]
+    marked = [f"<li>{_marked(text)} <small>{escape(score([text]))}</small></li>" for text in texts]
     return f"<p>{escape(run.name)}, step {step:,}:</p><ol>{''.join(marked)}</ol>"
 
 
-def _marked(records: Sequence[TokenRecord]) -> str:
+def _marked(judged: JudgedText) -> str:
     words = []
-    for text, original, suspicion, blank in tokens_of(records):
+    for text, original, suspicion, blank in tokens_of(judged):
         word = escape(text)
         if original is not None:
             word = f"[<del>{escape(original)}</del>→<ins>{word}</ins>]"
-        if suspicion >= SUSPECTED:
+        if suspicion is not None and suspicion >= SUSPECTED:
             word = f"<mark>{word}<sup>?{suspicion:.0%}</sup></mark>"
         words.append(f"{' ' if blank else ''}{word}")
     return "".join(words)

@@ -16,6 +16,7 @@ import yaml
 
 from electra_hf.bands import Band, healthy_bands
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
+from electra_hf.sharing.demo.records import JudgedText
 from electra_hf.sharing.logs import (
     LOG_FILE,
     STATE_FILE,
@@ -25,7 +26,6 @@ from electra_hf.sharing.logs import (
     read_json,
     state_file,
 )
-from electra_hf.sharing.token_records import TokenRecord
 
 INFO_FILE, SETTINGS_FILE, SCORES_FILE = "run_info.json", "pretraining_config.yaml", "eval_results.json"
 # What is written while a run goes on, and at its end; `signature` looks at these.
@@ -71,7 +71,7 @@ class Run:
     name: str
     folder: Path
     rows: Sequence[dict[str, Any]] = ()
-    observations: Sequence[tuple[int, list[list[TokenRecord]]]] = ()
+    observations: Sequence[tuple[int, list[JudgedText]]] = ()
     info: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)

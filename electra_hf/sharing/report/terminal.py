@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from electra_hf.sharing.rendering import has_colour, legend, render_text, score
+from electra_hf.sharing.report.content import is_byte_level
 from electra_hf.sharing.report.facts import format_count, values_of
 from electra_hf.sharing.report.figures import Figure, downsample, figures_of, lines_of
 from electra_hf.sharing.report.runs import Run, read_run, signature
@@ -115,5 +116,6 @@ def _texts(run: Run, console: Console) -> list[RenderableType]:
     colour = has_colour(console)
     shown: list[RenderableType] = [Text(f"Texts at step {step:,}", style="bold"), legend(colour=colour, swaps=True)]
     for text in texts[:_SHOWN_TEXTS]:
-        shown += [Text(), render_text(text, colour=colour), Text(score(text), style="dim")]
+        words = render_text(text, colour=colour, byte_level=is_byte_level(text))
+        shown += [Text(), words, Text(score([text]), style="dim")]
     return shown

@@ -375,7 +375,7 @@ function tokenElements([text, original, suspicion, blank]) {
   if (level) element.classList.add(level[0]);
   if (original !== null) element.classList.add("replaced");
   if (suspicion >= 0.5) element.classList.add("suspected");
-  const share = `suspicion ${Math.round(100 * suspicion)} %`;
+  const share = suspicion === null ? "not judged" : `suspicion ${Math.round(100 * suspicion)} %`;
   element.dataset.tip = original === null ? `original, ${share}` : `originally “${original}”, ${share}`;
   if (marked) {
     element.type = "button";

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tiny_report import HOSTILE, INFO, log_rows, observation, write_lines
 
+from electra_hf.sharing.demo.records import JudgedText, TokenRecord
 from electra_hf.sharing.report.content import (
     DASHES,
     LIGHT,
@@ -19,7 +20,6 @@ from electra_hf.sharing.report.content import (
 from electra_hf.sharing.report.page import render_page, to_script_json
 from electra_hf.sharing.report.pictures import draw_pictures
 from electra_hf.sharing.report.runs import Run, find_runs, read_run
-from electra_hf.sharing.token_records import TokenRecord
 
 
 class Outline(HTMLParser):
@@ -145,7 +145,12 @@ def test_tokens_become_words():
         TokenRecord("p", "lo", True, 0.7, False),
         TokenRecord("▁you", "▁you", False, 0.0, True),
     ]
-    assert tokens_of(records) == [["Hel", None, 0.1, False], ["p", "lo", 0.7, False], ["you", None, 0.0, True]]
+    words = tokens_of(JudgedText(records, [True, True, False], 0))
+    assert words == [["Hel", None, 0.1, False], ["p", "lo", 0.7, False], ["you", None, None, True]]
+        ["Hel", None, 0.1, False],
+        ["p", "lo", 0.7, False],
+        ["you", None, 0.0, True],
+    ]
 
 
 def test_pictures_lie_beside_the_page(make_run, fine_tuned: Path, tmp_path: Path):
