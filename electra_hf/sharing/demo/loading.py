@@ -94,7 +94,7 @@ def load_models(name: str) -> Models:
             f"{name} is an Electric model, whose scores are energies: electra-hf detect and electra-hf score show them"
         )
     with quiet_loading():
-        tokenizer = AutoTokenizer.from_pretrained(name)
+        tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
         discriminator = None if kind not in (None, *DETECTING) else _load_discriminator(name, kind)
         try:
             generator = load_masked_lm(name)
@@ -128,12 +128,14 @@ def load_masked_lm(name: str) -> PreTrainedModel:
     )
     folder = GENERATOR_FOLDER if has_generator else ""
     place = f"{name}/{folder}" if folder else name
-    config = AutoConfig.from_pretrained(name, subfolder=folder)
+    config = AutoConfig.from_pretrained(name, subfolder=folder, trust_remote_code=False)
     if problem := fine_tuned(config):
         raise LoadingProblem(f"{place} {problem}")
     with quiet_loading():
         try:
-            model, info = AutoModelForMaskedLM.from_pretrained(name, subfolder=folder, output_loading_info=True)
+            model, info = AutoModelForMaskedLM.from_pretrained(
+                name, subfolder=folder, output_loading_info=True, trust_remote_code=False
+            )
         except ValueError as error:
             raise LoadingProblem(f"{place} is a {config.model_type} model, which fills no masks") from error
     if missing := lacking(info):
@@ -145,7 +147,7 @@ def load_masked_lm(name: str) -> PreTrainedModel:
 
 
 def _load_discriminator(name: str, kind: str | None) -> Any:
-    config = AutoConfig.from_pretrained(name)
+    config = AutoConfig.from_pretrained(name, trust_remote_code=False)
     if problem := fine_tuned(config):
         raise LoadingProblem(f"{name} {problem}")
     if config.model_type == "electra":
@@ -160,7 +162,7 @@ def _load_discriminator(name: str, kind: str | None) -> Any:
         return None
     weights = load_file(str(cached_file(name, EXTRA_WEIGHTS_NAME)))
     head = {key.removeprefix(_HEAD): weight for key, weight in weights.items() if key.startswith(_HEAD)}
-    encoder, info = AutoModel.from_pretrained(name, output_loading_info=True)
+    encoder, info = AutoModel.from_pretrained(name, output_loading_info=True, trust_remote_code=False)
     # BERT's pooler looks at [CLS] only, and nobody looks at it.
     info["missing_keys"] = {key for key in info["missing_keys"] if not key.startswith("pooler.")}
     if missing := lacking(info):
