@@ -1,4 +1,4 @@
-"""`electra-hf export`: a model as an ONNX file or as a folder of sentence-transformers, with a check of its numbers."""
+"""`electra-hf export`: a model as an ONNX file or a folder of sentence-transformers, with a check of its numbers."""
 
 import argparse
 from pathlib import Path
@@ -9,8 +9,9 @@ from electra_hf.errors import UsageError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from electra_hf.sharing.export.checks import Latency
     from electra_hf.sharing.export.embeddings import EmbeddingExport
-    from electra_hf.sharing.export.onnx_folder import ExportedFile, OnnxExport
+    from electra_hf.sharing.export.onnx_folder import OnnxExport
 
 ONNX, EMBEDDINGS = "onnx", "sentence-transformers"
 # As in sharing.export.loading, which is too heavy to import for a parser.
@@ -40,15 +41,13 @@ def add_commands(commands: Any) -> None:
         "--text_file",
         type=Path,
         metavar="TXT",
-        help="texts to compare decisions on, one on each line (default: the run's)",
+        help="texts to compare outputs on, one a line (default: the run's)",
     )
     onnx.add_argument("--latency_calls", type=int, metavar="N", help="calls to measure; 0: none (default: 50)")
     onnx.add_argument("--num_threads", type=int, metavar="N", help="threads of a call (default: as PyTorch has)")
     embeddings = parser.add_argument_group("--format sentence-transformers")
     embeddings.add_argument("--max_seq_length", type=int, metavar="TOKENS", help="default: what the model takes")
-    embeddings.add_argument(
-        "--num_hidden_layers", type=int, metavar="N", help="keep the first N layers (default: all)"
-    )
+    embeddings.add_argument("--num_hidden_layers", type=int, metavar="N", help="keep the first N (default: all)")
     embeddings.add_argument("--normalize", action="store_const", const=True, help="embeddings of length 1")
     parser.set_defaults(action=export_model)
 
@@ -99,18 +98,22 @@ def onnx_table(result: "OnnxExport") -> "Table":
 
     title = f"{result.task}, {result.model_type}, {result.parameters:,} parameters, ONNX opset {result.opset}"
     table = Table(title=title, title_justify="left", title_style="bold", box=None, pad_edge=False)
-    table.add_column("")
-    for name in ("size", "largest difference", "same decisions", "median", "95 % below"):
+    table.add_column("", no_wrap=True)
+    table.add_column("\nweights")
+    for name in ("size\nMB", "largest\ndifference", "same\ndecisions", "median\nms", "95 %\nms"):
         table.add_column(name, justify="right", no_wrap=True)
-    rows: list[tuple[str, int, ExportedFile | None]] = [("PyTorch fp32", 4 * result.parameters, None)]
-    rows += [(f"{file.name} {file.weights}", file.bytes, file) for file in result.files]
-    for name, size, file in rows:
-        latency = result.pytorch_latency if file is None else file.latency
-        times = ("", "") if latency is None else (f"{latency.p50_ms:.2f} ms", f"{latency.p95_ms:.2f} ms")
-        same = None if file is None else file.agreement.same_decisions
-        difference = "" if file is None else f"{file.max_abs_difference:.1e}"
-        table.add_row(name, _size(size), difference, "" if same is None else f"{same:.2%}", *times)
+    first = ("PyTorch", "fp32", _megabytes(4 * result.parameters), "", "", *_times(result.pytorch_latency))
+    table.add_row(*first)
+    for file in result.files:
+        same = file.agreement.same_decisions
+        difference, decisions = f"{file.max_abs_difference:.1e}", "" if same is None else f"{same:.2%}"
+        row = (file.name, file.weights, _megabytes(file.bytes), difference, decisions, *_times(file.latency))
+        table.add_row(*row)
     return table
+
+
+def _times(latency: "Latency | None") -> tuple[str, str]:
+    return ("", "") if latency is None else (f"{latency.p50_ms:.2f}", f"{latency.p95_ms:.2f}")
 
 
 def _remarks(result: "OnnxExport") -> list[str]:
@@ -124,8 +127,8 @@ def _remarks(result: "OnnxExport") -> list[str]:
             f"Decisions: {agreement.compared:,} {unit} of {what}; always the commonest one: "
             f"{agreement.commonest_decision:.2%}."
         )
-    if cosines := [f"{file.name} {file.agreement.cosine:.6f}" for file in result.files if file.agreement.cosine]:
-        remarks.append(f"Mean cosine with PyTorch's hidden states, on {what}: {', '.join(cosines)}.")
+    correlations = ", ".join(f"{file.name} {file.agreement.correlation:.6f}" for file in result.files)
+    remarks.append(f"Correlation with PyTorch's outputs on {what}: {correlations}.")
     if measured := result.measured:
         threads = measured["num_threads"]
         remarks.append(
@@ -141,9 +144,9 @@ def embedding_table(result: "EmbeddingExport") -> "Table":
 
     rows = {
         "encoder": f"{result.model_type}, {result.num_hidden_layers} layers, {result.parameters:,} parameters",
-        "embedding": f"{result.embedding_dimension} numbers, mean of tokens{', length 1' if result.normalized else ''}",
+        "embedding": f"{result.embedding_dimension} numbers, mean of tokens" + ", length 1" * result.normalized,
         "longest text": f"{result.max_seq_length} tokens",
-        "size": _size(result.bytes),
+        "size": f"{_megabytes(result.bytes)} MB",
         "largest difference": f"{result.max_abs_difference:.1e} from means by hand",
     }
     table = Table(title="sentence-transformers", title_justify="left", box=None, pad_edge=False, show_header=False)
@@ -152,10 +155,10 @@ def embedding_table(result: "EmbeddingExport") -> "Table":
     return table
 
 
-def _size(count: int) -> str:
-    """Megabytes of 10^6 bytes.
+def _megabytes(count: int) -> str:
+    """Of 10^6 bytes.
 
-    >>> _size(6_338_791)
-    '6.3 MB'
+    >>> _megabytes(6_338_791)
+    '6.3'
     """
-    return f"{count / 1e6:,.1f} MB"
+    return f"{count / 1e6:,.1f}"

@@ -56,7 +56,7 @@ class Agreement:
             same would agree to.
         mean_abs_difference: Of the outputs.
         max_abs_difference: Of the outputs.
-        cosine: Mean cosine of the hidden states at each token; None for logits.
+        correlation: Of all outputs (Pearson's).
         texts: Whether they are texts; random tokens otherwise.
     """
 
@@ -65,7 +65,7 @@ class Agreement:
     commonest_decision: float | None
     mean_abs_difference: float
     max_abs_difference: float
-    cosine: float | None
+    correlation: float
     texts: bool
 
 
@@ -111,9 +111,9 @@ def check_shapes(source: Exportable, session: Session, tolerance: float | None) 
             limit = None if tolerance is None else tolerance * max(1.0, np.abs(expected).max().item())
             if not np.isfinite(difference) or (limit is not None and difference > limit):
                 raise ExportError(
-                    f"{source.name}: what was exported computes something else than PyTorch: {batch} x {length} tokens "
-                    f"differ by up to {difference:.1e}, and {limit or 0:.1e} is allowed. Nothing was written; please "
-                    "report it with the versions of torch, onnxscript and onnxruntime"
+                    f"{source.name}: what was exported computes something else than PyTorch: {batch} x {length} "
+                    f"tokens differ by up to {difference:.1e}, and {limit or 0:.1e} is allowed. Nothing was written; "
+                    "please report it with the versions of torch, onnxscript and onnxruntime"
                 )
     return found
 
@@ -127,8 +127,8 @@ def _counted(source: Exportable, output: np.ndarray, inputs: Mapping[str, Tensor
 def agreement(source: Exportable, session: Session, texts: Sequence[str]) -> Agreement:
     """Compare the outputs for texts, or for random tokens if there are none.
 
-    Where replaced tokens are to be detected, 15 % of the tokens of the texts are replaced by random ones, so that there
-    is something to decide.
+    Where replaced tokens are to be detected, 15 % of the tokens of the texts are replaced by random ones, so that
+    there is something to decide.
     """
     reference = in_pytorch(source)
     batches = _encode(source, texts) if texts else [make_inputs(source, 3, min(64, source.max_length), padded=True)]
@@ -140,12 +140,14 @@ def agreement(source: Exportable, session: Session, texts: Sequence[str]) -> Agr
     if decided[0] is not None:
         same = float(np.mean(decided[0] == decided[1]))
         commonest = float(np.unique(decided[0], return_counts=True)[1].max() / decided[0].size)
-    cosine = None
-    if source.task == FEATURES:
-        norms = np.linalg.norm(expected, axis=-1) * np.linalg.norm(output, axis=-1)
-        cosine = float(np.mean((expected * output).sum(-1) / norms))
     return Agreement(
-        len(expected), same, commonest, float(difference.mean()), float(difference.max()), cosine, bool(texts)
+        compared=len(expected),
+        same_decisions=same,
+        commonest_decision=commonest,
+        mean_abs_difference=float(difference.mean()),
+        max_abs_difference=float(difference.max()),
+        correlation=float(np.corrcoef(expected.ravel(), output.ravel())[0, 1]),
+        texts=bool(texts),
     )
 
 

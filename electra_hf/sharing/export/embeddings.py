@@ -5,7 +5,6 @@ embeddings are worth before they are fine-tuned is said in docs/export.md and in
 """
 
 import json
-import logging
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -34,8 +33,8 @@ tags:
 
 # {title}
 
-The encoder of `{source}` ({model_type}, {parameters:,} parameters), followed by the mean of its token embeddings{also}:
-{dimension} numbers for each text of up to {max_seq_length} tokens.
+The encoder of `{source}` ({model_type}, {parameters:,} parameters), followed by the mean of its token
+embeddings{also}: {dimension} numbers for each text of up to {max_seq_length} tokens.
 
 ```python
 from sentence_transformers import SentenceTransformer
@@ -59,9 +58,9 @@ fine-tunes. As it is, its cosine similarities rank pairs of sentences poorly:
   correlation on the STS Benchmark, and that ELECTRA's generator is on a par with BERT.
 
 So fine-tune it on pairs before it is used for search, clustering or similarity: with a contrastive loss
-(`MultipleNegativesRankingLoss` on pairs that belong together; Gao et al. 2021 need no pairs), or with `CoSENTLoss` on pairs
-with a score. Try fewer layers (`--num_hidden_layers`) and the generator (`--subfolder generator`) too, and measure on
-pairs of your own.
+(`MultipleNegativesRankingLoss` on pairs that belong together; Gao et al. 2021 need no pairs), or with `CoSENTLoss` on
+pairs with a score. Try fewer layers (`--num_hidden_layers`) and the generator (`--subfolder generator`) too, and
+measure on pairs of your own.
 {notes}
 ## Sources
 
@@ -71,8 +70,8 @@ pairs of your own.
 - I. Rep, D. Dukić, J. Šnajder (2024): Are ELECTRA's Sentence Embeddings Beyond Repair? Findings of EMNLP.
 """
 _CONVBERT = """
-ConvBERT: transformers' class lets its convolutions see the padding, so that an embedding depends a little on the longest
-text of its batch. `batch_size=1` gives those of texts without padding.
+ConvBERT: transformers' class lets its convolutions see the padding, so that an embedding depends a little on the
+longest text of its batch. `batch_size=1` gives those of texts without padding.
 """
 
 
@@ -193,20 +192,18 @@ def _check_layers(name: str, subfolder: str, layers: int) -> None:
 
 def _assemble(source: Exportable, max_seq_length: int, normalize: bool) -> Any:
     """The modules of sentence-transformers, which read an encoder from a folder."""
-    from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import Normalize, Pooling, Transformer
-
+    library, modules = import_extra("sentence_transformers", "sentence_transformers.sentence_transformer.modules")
     with tempfile.TemporaryDirectory() as folder:
         source.model.save_pretrained(folder)
         source.tokenizer.save_pretrained(folder)
         with without_report():
-            encoder = Transformer(folder, max_seq_length=max_seq_length)
+            encoder = modules.Transformer(folder, max_seq_length=max_seq_length)
     if pooler := dict(encoder.model.named_children()).get("pooler"):
         # Left out of the source; sentence-transformers draws one, which no embedding depends on.
         for parameter in pooler.parameters():
             torch.nn.init.zeros_(parameter)
-    modules = [encoder, Pooling(source.config.hidden_size, pooling_mode="mean"), *([Normalize()] if normalize else [])]
-    return SentenceTransformer(modules=modules, device="cpu")
+    chain = [encoder, modules.Pooling(source.config.hidden_size, pooling_mode="mean")]
+    return library.SentenceTransformer(modules=[*chain, *([modules.Normalize()] if normalize else [])], device="cpu")
 
 
 def mean_embeddings(source: Exportable, texts: Sequence[str], max_length: int) -> np.ndarray:
