@@ -50,6 +50,10 @@ _DETECTING_OBJECTIVES = ("rtd", "electra_15")
 # These number their positions from behind the padding id.
 _SHIFTED_POSITIONS = ("xlm-roberta", "camembert")
 _NO_LIMIT = 512
+_TOKENIZER_FILES = (
+    "tokenizer.json", "vocab.txt", "vocab.json", "tokenizer.model", "spiece.model", "spm.model",
+    "sentencepiece.bpe.model",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -214,6 +218,9 @@ def _find_task(where: str, config: PreTrainedConfig, objective: str) -> str:
 
 
 def _load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    # Without its files transformers makes one up that knows the special tokens only.
+    if Path(name).is_dir() and not any((Path(name) / file).is_file() for file in _TOKENIZER_FILES):
+        raise CheckpointError(f"{name} holds no tokenizer (tokenizer.json): save it beside the model")
     try:
         return AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except LOADING_ERRORS as error:
