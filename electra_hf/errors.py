@@ -55,6 +55,10 @@ class TrainingError(ElectraHfError):
     """Training that cannot go on, such as a loss that is no longer a number."""
 
 
+class ExportError(ElectraHfError):
+    """A model that cannot be written in another format, or that computes something else there."""
+
+
 class Interrupted(ElectraHfError):
     """A run that was asked to stop, and saved what it had: the same command goes on from there."""
 

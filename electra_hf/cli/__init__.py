@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from electra_hf import __version__
-from electra_hf.cli import checkpoint_import, compare, demo, fill, hub, report, runs, score
+from electra_hf.cli import checkpoint_import, compare, demo, export, fill, hub, report, runs, score
 from electra_hf.errors import DEBUG_HELP, DEBUG_OPTION, run_script
 
 # These have a parser of their own, in their module here; most take the options of run_pretraining.py.
@@ -59,4 +59,5 @@ def build_parser() -> argparse.ArgumentParser:
     report.add_commands(commands)
     checkpoint_import.add_commands(commands)
     hub.add_commands(commands)
+    export.add_commands(commands)
     return parser

@@ -173,7 +173,7 @@ class LinearChainCRF(nn.Module):
             (batch, length) int64, -100 where the mask is False.
         """
         scores = _to_front(emissions, _all_if_none(mask, emissions))
-        path = _viterbi(scores.emissions, scores.lengths, *self._constrained(scores.emissions.dtype))
+        path = _viterbi(scores.emissions, scores.lengths, *self.constrained(scores.emissions.dtype))
         path = path.masked_fill(~scores.valid, _IGNORED)
         return torch.empty_like(path).scatter(1, scores.order, path)
 
@@ -190,7 +190,7 @@ class LinearChainCRF(nn.Module):
             where the mask is False. No gradient goes through them.
         """
         scores = _to_front(emissions, _all_if_none(mask, emissions))
-        start, transitions, end = self._constrained(scores.emissions.dtype)
+        start, transitions, end = self.constrained(scores.emissions.dtype)
         _, before, after = _scan(scores.emissions, scores.lengths, start, transitions, end)
         # Equal to dividing by Z, and adds up to 1 whatever was rounded on a long way.
         posteriors = (before + scores.emissions + after).softmax(-1).masked_fill(~scores.valid.unsqueeze(2), 0)
@@ -199,7 +199,8 @@ class LinearChainCRF(nn.Module):
     def _parameters_in(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
         return self.start_transitions.to(dtype), self.transitions.to(dtype), self.end_transitions.to(dtype)
 
-    def _constrained(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    def constrained(self, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+        """What decoding adds up: start (tags,), transitions (tags, tags) and end (tags,), -inf where forbidden."""
         start, transitions, end = self._parameters_in(dtype)
         return (
             start.masked_fill(self.forbidden_start, -torch.inf),

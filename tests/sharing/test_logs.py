@@ -42,11 +42,9 @@ def test_the_log_that_grows_is_newer_than_that_of_a_checkpoint(tmp_path: Path):
 
 def test_texts_come_back_as_records(tmp_path: Path):
     assert load_text_samples(tmp_path) == []
-    file = tmp_path / "text_samples.jsonl"
-    file.write_text(
-        '{"step": 5, "texts": [[["un", "un", false, 1, true], ["a", "b", true, null, true]], []]}\n{"step": 6, "te',
-        encoding="utf-8",
-    )
+    tokens = '["un", "un", false, 1, true], ["a", "b", true, null, true]'
+    lines = f'{{"step": 5, "texts": [[{tokens}], []]}}\n{{"step": 6, "te'
+    (tmp_path / "text_samples.jsonl").write_text(lines, encoding="utf-8")
     records = [TokenRecord("un", "un", False, 1, True), TokenRecord("a", "b", True, 0, True)]
     texts = [JudgedText(records, [True, False], 0), JudgedText([], [], 0)]
     assert load_text_samples(tmp_path) == [(5, texts)]

@@ -147,10 +147,6 @@ def test_tokens_become_words():
     ]
     words = tokens_of(JudgedText(records, [True, True, False], 0))
     assert words == [["Hel", None, 0.1, False], ["p", "lo", 0.7, False], ["you", None, None, True]]
-        ["Hel", None, 0.1, False],
-        ["p", "lo", 0.7, False],
-        ["you", None, 0.0, True],
-    ]
 
 
 def test_pictures_lie_beside_the_page(make_run, fine_tuned: Path, tmp_path: Path):
