@@ -142,6 +142,9 @@ class ElectraTrainingArguments(TrainingArguments):
         if self.hub_token:
             # huggingface_hub looks for it there. A field would get into every copy of the arguments that is written.
             os.environ["HF_TOKEN"], self.hub_token = self.hub_token, None
+        if isinstance(self.report_to, str) and "," in self.report_to:
+            # On the command line it takes one word.
+            self.report_to = [name.strip() for name in self.report_to.split(",") if name.strip()]
         check_ranges(self, _RANGES)
         self._refuse_silent_changes()
         if not torch.accelerator.is_available():

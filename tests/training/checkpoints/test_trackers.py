@@ -165,6 +165,16 @@ def test_what_is_not_installed_is_refused_with_the_way_to_get_it(tmp_path, monke
         assert str(refused.value).endswith(f"try pip install {package}")
 
 
+def test_several_trackers_in_one_word(tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        "electra_hf.training.training_arguments.get_available_reporting_integrations",
+        lambda: ["tensorboard", "mlflow"],
+    )
+    args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, report_to="tensorboard, mlflow")
+    assert args.report_to == ["tensorboard", "mlflow"]
+    assert PretrainingArguments(output_dir=str(tmp_path), use_cpu=True).report_to == []
+
+
 def test_wandb_gets_the_same_names(monkeypatch, tmp_path):
     """Against a recorder, since Weights & Biases is no dependency: only that we call it as its documentation says."""
     logged: list[dict] = []
