@@ -118,10 +118,22 @@ def push_while_training(
         trainer: Gets the callback.
         target: What `hub_target` returned.
         describe: The facts of a card, from the metrics of an evaluation.
+
+    Raises:
+        UsageError: If there is no generator for a repository of its own.
     """
     from electra_hf.cli.pretraining_card import checkpoint_metrics
+    from electra_hf.models.checkpoint import GENERATOR_FOLDER
     from electra_hf.sharing.push_callback import PushCallback
 
+    if (
+        target.generator_repo_id
+        and GENERATOR_FOLDER not in trainer.accelerator.unwrap_model(trainer.model).saved_parts
+    ):
+        raise UsageError(
+            f"--hub_generator_model_id: a model of --objective {trainer.objective.name} has no generator that is a "
+            "model by itself; leave it out"
+        )
     strategy = str(getattr(trainer.args.hub_strategy, "value", trainer.args.hub_strategy))
     if strategy == "end":
         return None
@@ -129,7 +141,10 @@ def push_while_training(
         target,
         strategy,
         always=trainer.args.hub_always_push,
-        describe=lambda checkpoint: target.describe(describe(metrics=checkpoint_metrics(trainer, checkpoint))),
+        # Tokens are counted when they are logged, which may have been some steps ago.
+        describe=lambda checkpoint: target.describe(
+            describe(metrics=checkpoint_metrics(trainer, checkpoint)), tokens_seen=None
+        ),
     )
     trainer.add_callback(callback)
     return callback

@@ -117,6 +117,11 @@ REFUSED = {
 }
 
 
+def test_a_generator_that_is_no_model_gets_no_repository(run: Callable, options, hub: HubServer):
+    done = run(*options, *PUSH, "--objective", "electric", "--hub_generator_model_id", "someone/towers")
+    assert_explained(done, 2, ["--hub_generator_model_id", "electric"])
+
+
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_cannot_be_uploaded_is_refused_by_name(case: str, run: Callable, options, hub: HubServer, tmp_path: Path):
     given, words = REFUSED[case]

@@ -1,4 +1,4 @@
-"""Energy and tokens of a run: counted as they are, and over interruptions."""
+"""What the card of a run is told: its energy and its tokens, also over interruptions."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,8 @@ import pytest
 from transformers import TrainerControl, TrainerState
 
 from electra_hf.errors import UsageError
-from electra_hf.training import PretrainingArguments
+from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
+from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.energy import EnergyCallback
 
 ARGS: Any = SimpleNamespace(local_process_index=0)
@@ -85,3 +86,31 @@ def test_a_missing_codecarbon_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "codecarbon.input", None)
     with pytest.raises(UsageError, match=r"electra_hf\[energy\]"):
         PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, track_energy=True)
+
+
+def test_the_tokens_of_a_run_are_all_that_it_trained_on(make_model, make_blocks, tokenizer, tmp_path: Path):
+    """Counted at logging events, which are not at the steps of checkpoints, nor at the end."""
+
+    def train(max_steps: int, resume: bool) -> float:
+        trainer = PretrainingTrainer(
+            model=make_model(),
+            args=PretrainingArguments(
+                output_dir=str(tmp_path), use_cpu=True, disable_tqdm=True, max_steps=max_steps, logging_steps=3,
+                save_steps=4, per_device_train_batch_size=4, report_to="none", lr_scheduler_type="constant",
+            ),
+            train_dataset=make_blocks(40),
+            data_collator=DataCollatorForReplacedTokenDetection(tokenizer=tokenizer, seed=1),
+            processing_class=tokenizer,
+        )  # fmt: skip
+        trainer.train(resume_from_checkpoint=resume)
+        return trainer.token_count.tokens
+
+    assert train(5, resume=False) == 5 * 4 * 16
+    assert train(7, resume=True) == 7 * 4 * 16
+    assert train(7, resume=True) == 7 * 4 * 16, "nothing was left to do"
+
+
+def test_the_stock_upload_is_refused(make_model, tmp_path: Path):
+    args = PretrainingArguments(output_dir=str(tmp_path), use_cpu=True, push_to_hub=True, report_to="none")
+    with pytest.raises(UsageError, match="PushCallback.*electra-hf push"):
+        PretrainingTrainer(model=make_model(), args=args)
