@@ -55,7 +55,7 @@ def watch_in_terminal(
 
 
 def view_of(run: Run, console: Console) -> RenderableType:
-    """What the terminal shows of a run, in at most as many lines as it has: what comes last is left out first."""
+    """What the terminal shows of a run; where it is too low, the texts at the end are cut off."""
     status = run.status()
     head = Text.assemble((run.name, "bold"), "  ", (status.words, _STYLES[status.state]))
     if run.tokens_per_step is not None and run.rows:

@@ -198,9 +198,11 @@ function drawFigures() {
     const layout = layoutOf();
     layout.uirevision = `${place.axis} ${place.log}`;
     const values = traces.flatMap((trace) => trace.y);
-    addReferences(layout, figure, Math.min(...values), Math.max(...values));
+    const [low, high] = [Math.min(...values), Math.max(...values)];
+    addReferences(layout, figure, low, high);
     layout.yaxis.tickformat = figure.percent ? ",.3~%" : ",.6~g";
-    if (figure.log || (place.log && !figure.percent && Math.min(...values) > 0)) layout.yaxis.type = "log";
+    if (figure.log || (place.log && !figure.percent && low > 0)) layout.yaxis.type = "log";
+    if (layout.yaxis.type === "log" && high > 2.5 * low) layout.yaxis.dtick = "D2"; // 10, 20, 50
     layout.xaxis.tickformat = "~s";
     layout.xaxis.rangemode = "tozero";
     if (zoom) layout.xaxis.range = zoom;
