@@ -11,7 +11,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|{}])")
 
 
 def fill_in_options(markdown: str) -> str:
-    """Put the options of a command below its mark, `<!-- options: run_glue.py -->`; `electra-hf` stands for all of it."""
+    """Put the options of a command below its mark, `<!-- options: run_glue.py -->`; `electra-hf` stands for all."""
 
     def fill(match: re.Match[str]) -> str:
         command = match.group(1)

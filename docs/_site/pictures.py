@@ -1,7 +1,7 @@
 """Draw the pictures of docs/how_electra_works.md: `python docs/_site/pictures.py` writes them into docs/images/.
 
-They are 400 units wide, so that their words can be read on a phone, and have two sets of colours: on the site those of the
-page (assets/site.css), elsewhere those that the reader's system prefers.
+They are 400 units wide, so that their words can be read on a phone. On the site they take the colours of the page
+(assets/site.css), elsewhere light or dark ones, as the reader's system prefers.
 """
 
 from html import escape
@@ -11,11 +11,28 @@ WIDTH = 400
 IMAGES = Path(__file__).parents[1] / "images"
 # Okabe and Ito: told apart by people of any colour vision. No picture says anything by colour alone.
 BLUE, ORANGE, GREEN, SKY, GREY = "#0072B2", "#E69F00", "#009E73", "#56B4E9", "#8A8A8A"
+# Scoped by the class, because on the site a picture is part of the page.
+_LIGHT = {
+    "ink": "fill:#1f1f1f",
+    "soft": "fill:#5a5a5a",
+    "line": "stroke:#5a5a5a;fill:none",
+    "box": "fill:#f3f3f3;stroke:#c0c0c0",
+}
+_DARK = {
+    "ink": "fill:#eeeeee",
+    "soft": "fill:#b8b8b8",
+    "line": "stroke:#b8b8b8;fill:none",
+    "box": "fill:#2b2f38;stroke:#5a5f6a",
+}
+
+
+def _rules(looks: dict[str, str]) -> str:
+    return "".join(f".electra .{kind}{{{look}}}" for kind, look in looks.items())
+
+
 _STYLE = (
-    "text{font-family:sans-serif;font-size:14px}.ink{fill:#1f1f1f}.soft{fill:#5a5a5a}.line{stroke:#5a5a5a;fill:none}"
-    ".box{fill:#f3f3f3;stroke:#c0c0c0}"
-    "@media (prefers-color-scheme:dark){.ink{fill:#eeeeee}.soft{fill:#b8b8b8}.line{stroke:#b8b8b8}"
-    ".box{fill:#2b2f38;stroke:#5a5f6a}}"
+    f".electra text{{font-family:sans-serif;font-size:14px}}{_rules(_LIGHT)}"
+    f"@media (prefers-color-scheme:dark){{{_rules(_DARK)}}}"
 )
 
 
@@ -36,8 +53,8 @@ def arrow(y: float, to: float, x: float = WIDTH / 2) -> str:
 def picture(title: str, height: float, *shapes: str) -> str:
     body = "\n".join(shapes)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height:g}" width="{WIDTH}" height="{height:g}">'
-        f"\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n{body}\n</svg>\n"
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="electra" viewBox="0 0 {WIDTH} {height:g}" '
+        f'width="{WIDTH}" height="{height:g}">\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n{body}\n</svg>\n'
     )
 
 
