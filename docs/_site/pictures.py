@@ -52,10 +52,9 @@ def arrow(y: float, to: float, x: float = WIDTH / 2) -> str:
 
 def picture(title: str, height: float, *shapes: str) -> str:
     body = "\n".join(shapes)
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="electra" viewBox="0 0 {WIDTH} {height:g}" '
-        f'width="{WIDTH}" height="{height:g}">\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n{body}\n</svg>\n'
-    )
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" class="electra" viewBox="0 0 {WIDTH} {height:g}"'
+    size = f'width="{WIDTH}" height="{height:g}"'
+    return f"{head} {size}>\n<title>{escape(title)}</title>\n<style>{_STYLE}</style>\n{body}\n</svg>\n"
 
 
 def tokens(y: float, words: list[str], marked: dict[int, str]) -> list[str]:
