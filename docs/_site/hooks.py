@@ -15,6 +15,7 @@ from options import fill_in_options
 ROOT = Path(__file__).parents[2]
 _LINK = re.compile(r"(?<!!)\[([^\]]*)\]\(([^)\s]+)\)")
 _FENCE = re.compile(r"(^```.*?^```$)", re.MULTILINE | re.DOTALL)
+_OPTION = re.compile(r"<code>(--[\w-]{1,36})</code>")
 _PICTURE = re.compile(r'<img alt="([^"]*)" src="([^"]*\.svg)" ?/?>')
 
 
@@ -50,7 +51,7 @@ def link_to_repository(markdown: str, source: str, repository: str | None) -> st
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Our SVG pictures as part of the page, so that their lines and words take its colours, light or dark."""
+    """Our SVG pictures as part of the page, so that they take its colours, light or dark; options marked for the style."""
 
     def inline(match: re.Match[str]) -> str:
         text, source = match.groups()
@@ -58,4 +59,4 @@ def on_page_content(html: str, page: Any, **_: Any) -> str:
         svg = file.read_text(encoding="utf-8")
         return f'<span class="picture" role="img" aria-label="{text}">{svg[svg.index("<svg") :]}</span>'
 
-    return _PICTURE.sub(inline, html)
+    return _OPTION.sub(r'<code class="option">\1</code>', _PICTURE.sub(inline, html))

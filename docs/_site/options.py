@@ -59,6 +59,7 @@ def _line(action: argparse.Action) -> str:
     default = getattr(action.default, "value", action.default)
     if default not in (None, argparse.SUPPRESS, "", []) and action.required is False and "default" not in text.lower():
         text += f" Default: `{default}`"
+    text = re.sub(r"(?<![\w`-])(--[a-z]\w+)", r"`\1`", text)
     text = "".join(
         part if part.startswith("`") else _SPECIAL.sub(r"\\\1", part) for part in re.split(r"(`[^`]*`)", text)
     )
