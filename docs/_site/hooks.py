@@ -51,7 +51,7 @@ def link_to_repository(markdown: str, source: str, repository: str | None) -> st
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:
-    """Our SVG pictures as part of the page, so that they take its colours, light or dark; options marked for the style."""
+    """Our SVG pictures as part of the page, so that they take its colours; options marked for the style."""
 
     def inline(match: re.Match[str]) -> str:
         text, source = match.groups()
