@@ -12,12 +12,31 @@ import sys
 
 import parsers
 import pytest
-from blocks import ROOT, Block, blocks, commands
+from blocks import PAGES, ROOT, Block, blocks, commands
 
 from electra_hf.errors import ElectraHfError
 
 # Commands that other branches bring; to be emptied when they are here.
 NOT_HERE_YET = ("plan", "push", "watch")
+# Options of other people's programs that pages name.
+FOREIGN = {
+    "docs/cluster.md": {"--kill-on-invalid-dep"},
+    "docs/corpora.md": {"--no-templates"},
+    "docs/reliability.md": {"--signals-to-handle"},
+    "docs/several_gpus.md": {"--signal"},
+    "docs/coming_from.md": {
+        *(
+            "--blanks-separate-docs",
+            "--corpus-dir",
+            "--hparams",
+            "--line_by_line",
+            "--low_cpu_mem_usage",
+            "--model-name",
+        ),
+        *("--no-lower-case", "--no-strip-accents", "--num-processes", "--torch_dtype", "--trust_remote_code"),
+        *("--use_fast_tokenizer", "--vocab-file"),
+    },
+}
 COMMANDS = [block for block in blocks() if block.language == "bash"]
 # Commands of other people's programs, which cannot be read by a parser of ours.
 OUTSIDE = {
@@ -78,9 +97,8 @@ def check(words: list[str]) -> None:
 
 
 def check_launch(words: list[str]) -> None:
-    launch = importlib.import_module("accelerate.commands.launch").launch_command_parser()
     assert words[0] == "launch"
-    options = launch.parse_args(words[1:])
+    options = accelerate_launch().parse_args(words[1:])
     assert options.config_file is None or (ROOT / options.config_file).is_file(), options.config_file
     check_python([options.training_script, *options.training_script_args])
 
@@ -147,6 +165,21 @@ def check_pip(words: list[str]) -> None:
         assert set(extra.split(",")) <= known, f"setup.cfg has no extra {extra}"
     for before, file in zip(words, words[1:], strict=False):
         assert before != "-c" or (ROOT / file).is_file(), file
+
+
+def test_options_that_pages_name_exist():
+    known = [parsers.parser_of([script]) for script in parsers.SCRIPTS]
+    known += [*parsers.console_commands().values(), accelerate_launch()]
+    names = {option for parser in known for option in parser._option_string_actions} | {"--no_NAME", "--version"}
+    for path in PAGES:
+        page = str(path.relative_to(ROOT))
+        named = set(re.findall(r"`(--[a-zA-Z][\w-]*)", path.read_text(encoding="utf-8")))
+        assert not named - names - FOREIGN.get(page, set()), page
+        assert FOREIGN.get(page, set()) <= named, f"{page} no longer names all of FOREIGN"
+
+
+def accelerate_launch() -> argparse.ArgumentParser:
+    return importlib.import_module("accelerate.commands.launch").launch_command_parser()
 
 
 def test_commands_that_bash_would_not_run_are_found(tmp_path):
