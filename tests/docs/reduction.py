@@ -1,10 +1,12 @@
 """A documented command made small: itself with options appended, and stand-ins for what would be downloaded."""
 
 import bz2
+import json
 import shutil
 from pathlib import Path
 
-from stand_in import PRETRAINING, SIZES, write_texts
+import sentencepiece
+from stand_in import PRETRAINING, ROOT, SIZES, write_texts
 from transformers import (
     BertConfig,
     BertForMaskedLM,
@@ -26,6 +28,7 @@ HUB = {
     "google-bert/bert-base-uncased": "hub/bert",
     "FacebookAI/roberta-base": "hub/roberta",
     "VOCABULARY": "hub/electra",
+    "en_wiki_featured/wiki_0*": "texts/*.txt",
 }
 # Commands that are not run even here, by their first words, and why.
 NOT_RUN = {
@@ -45,8 +48,8 @@ NOT_RUN = {
     ("python", "run_mlm.py"): "not ours",
     ("python", "benchmarks/"): "measures for minutes to hours; the figures in docs are its results",
 }
-# Options that take a command to machines which are not here.
-ELSEWHERE = ("--executor",)
+# What takes a command to machines, or to data, which are not here.
+ELSEWHERE = {"--executor": "needs Slurm or a running Ray", "NAME_OR_FOLDER": "stands for a data set of the reader's"}
 
 
 def make_world(folder: Path) -> None:
@@ -68,10 +71,37 @@ def make_world(folder: Path) -> None:
             "\n".join(f"{word} {'B-LOC' if len(word) > 6 else 'O'}" for word in line.split()) for line in lines[:64]
         ]
         (folder / f"{name}.txt").write_text("\n\n".join(tagged) + "\n", encoding="utf-8")
+    (folder / "hypotheses.txt").write_text("\n".join(lines[:3]), encoding="utf-8")
+    _write_korean(folder, lines)
+    _write_checkpoint(folder / "electra_small")
+    # A configuration of the reader's own.
+    settings = {"train_file": ["texts/*.txt"], "tokenizer_name": "hub/electra", "packing": "full"}
+    (folder / "my.yaml").write_text(json.dumps({**settings, "output_dir": "outputs/my"}), encoding="utf-8")
+    sentencepiece.SentencePieceTrainer.train(
+        input=str(folder / "corpus.txt"), model_prefix=str(folder / "model"), vocab_size=200, minloglevel=2
+    )
     for split in ("train/unsup", "train/pos", "train/neg", "test/pos", "test/neg"):
         (folder / "aclImdb" / split).mkdir(parents=True)
         for n, line in enumerate(lines[:80]):
             (folder / "aclImdb" / split / f"{n}_5.txt").write_text(line, encoding="utf-8")
+
+
+def _write_korean(folder: Path, lines: list[str]) -> None:
+    """Namuwiki in WikiText's form, and petitions: a line of JSON each."""
+    (folder / "ko_namuwiki").mkdir()
+    articles = "".join(f" = {n} = \n\n {line} \n {line} \n\n" for n, line in enumerate(lines[:200]))
+    for part in ("train", "dev"):
+        (folder / "ko_namuwiki" / f"namuwikitext_20200302.{part}.sample").write_text(articles, encoding="utf-8")
+    (folder / "ko_petitions").mkdir()
+    rows = [json.dumps({"title": str(n), "content": f"{line} {line}"}) for n, line in enumerate(lines[:200])]
+    (folder / "ko_petitions" / "petitions_2017-08").write_text("\n".join(rows), encoding="utf-8")
+
+
+def _write_checkpoint(folder: Path) -> None:
+    """A checkpoint of TensorFlow under the name of google-research/electra's small one."""
+    folder.mkdir()
+    for file in (ROOT / "tests" / "models" / "tf_checkpoint" / "data" / "google").iterdir():
+        shutil.copy(file, folder / file.name.replace("ckpt-1234", "ckpt-1000000"))
 
 
 def make_hub(folder: Path, run: Path) -> None:
@@ -99,7 +129,7 @@ def why_not(words: list[str]) -> str | None:
             for word, start in zip(words, first, strict=False)
         ):
             return reason
-    return "needs Slurm or a running Ray" if any(option in words for option in ELSEWHERE) else None
+    return next((reason for word, reason in ELSEWHERE.items() if word in words), None)
 
 
 def reduced(words: list[str]) -> list[str]:

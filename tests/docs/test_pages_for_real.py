@@ -27,6 +27,8 @@ def models(tmp_path_factory, hf_cache):
     with contextlib.chdir(folder):
         text = ("--train_file", "texts/*.txt", "--output_dir", "run", "--do_eval")
         run_here(["run_pretraining.py", *text, *sizes, *PRETRAINING])
+        electric = ("--objective", "electric", "--tokenizer_name", "run", "--output_dir", "hub/electric")
+        run_here(["run_pretraining.py", "--train_file", "texts/*.txt", *electric, *sizes[3:], *PRETRAINING])
     make_hub(folder, folder / "run")
     return folder / "hub"
 
@@ -39,7 +41,7 @@ def test_every_command_is_run_or_has_a_reason(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
-def test_commands_of_the_page_run(page, models, tmp_path, tmp_path_factory):
+def test_commands_of_the_page_run(page, models, tmp_path, tmp_path_factory, monkeypatch):
     recorded = tmp_path_factory.mktemp("recorded")
     make_world(tmp_path)
     link_repository(tmp_path)
@@ -52,24 +54,32 @@ def test_commands_of_the_page_run(page, models, tmp_path, tmp_path_factory):
                     continue
                 make_room(without_launcher(words), models)
                 try:
-                    run_here(reduced(words))
+                    with contextlib.closing(open("hypotheses.txt", encoding="utf-8")) as lines:
+                        monkeypatch.setattr("sys.stdin", lines)
+                        run_here(reduced(words))
                 except AssertionError as error:
                     failures.append(f"{block}: {error}")
+        for block in blocks():
+            if block.page == page == "docs/tagging.md" and block.language == "python":
+                exec(compile(block.text, str(block), "exec"), {})
     assert not failures, "\n\n".join(failures)
 
 
 def make_room(words: list[str], models: Path) -> None:
-    """What earlier pages would have left, and no folder of a run that is begun anew."""
+    """What earlier pages would have left is there, and no folder of a run that is begun anew."""
     given = dict(zip(words, words[1:], strict=False))
-    model, output = given.get("--model_name_or_path", ""), given.get("--output_dir", "")
+    output = given.get("--output_dir", "")
     if words[:2] == ["electra-hf", "compare"]:
-        there = [word for word in words if Path(word, "eval_results.json").is_file()]
+        run = next(file.parent for file in sorted(Path("outputs").glob("*/eval_results.json")))
         for missing in [word for word in words[2:] if word.startswith("outputs/") and not Path(word).exists()]:
             if missing != given.get("--output"):
-                shutil.copytree(there[0], missing)
+                shutil.copytree(run, missing)
         return
-    for name in (model, *words[2:3]):
-        if name.startswith("outputs/") and not Path(name).exists():
-            shutil.copytree(models / "electra", name)
+    read = [given.get("--model_name_or_path", ""), given.get("--tokenizer_name", ""), *words[2:4]]
+    read.append(str(Path(given.get("--config", "")).parent))
+    for name in read:
+        folder = name.split("/checkpoint-")[0]
+        if folder.startswith(("outputs/", "tokenizers/")) and not Path(folder).exists() and folder != output:
+            shutil.copytree(models / ("electric" if "electric" in folder else "electra"), folder)
     if output and Path(output).exists() and not {"--resume_from_checkpoint", "--inspect"} & set(words):
         shutil.rmtree(output)
