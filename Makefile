@@ -11,10 +11,10 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint clean
+.PHONY: help demo test test-docs docs docs-serve lint clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-6s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
 demo: $(STAMP)  ## Pre-train a tiny ELECTRA on this machine, then watch it find swapped words
 	rm -rf outputs/demo
@@ -24,13 +24,22 @@ demo: $(STAMP)  ## Pre-train a tiny ELECTRA on this machine, then watch it find 
 test: $(STAMP)  ## Run the tests; pass options to pytest with ARGS="-k curves"
 	$(BIN)/python -m pytest $(ARGS)
 
+test-docs: $(STAMP)  ## Run the long commands of README and docs too, at reduced sizes (an hour)
+	$(BIN)/python -m pytest tests/docs -m slow $(ARGS)
+
+docs: $(STAMP)  ## Build the documentation's site into site/; a broken link is an error
+	$(BIN)/python -m mkdocs build --strict
+
+docs-serve: $(STAMP)  ## Show the site at http://127.0.0.1:8000/ while you write it
+	$(BIN)/python -m mkdocs serve
+
 lint: $(STAMP)  ## Check style, formatting and types; changes nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/pyright
 
 clean:  ## Remove the virtual environment, caches and build products; outputs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # The version is asked of the interpreter itself, before venv: an old one would fail much later, in the middle of pip.
