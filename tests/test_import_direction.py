@@ -12,15 +12,31 @@ PACKAGE = Path(__file__).parents[1] / "electra_hf"
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "ranges": set(),
-    "parser": set(),
+    "option_help": set(),
+    "parser": {"option_help"},
     "corpora": set(),
     "models": set(),
     "tokens": {"corpora"},
     "training": {"ranges", "parser", "corpora", "models", "tokens"},
     "finetuning": {"ranges", "parser", "corpora", "models", "tokens", "training"},
     "sharing": {"models"},
+    "diagnosis": {"models"},
+    "planning": {"ranges", "parser", "corpora", "models", "tokens", "training", "sharing"},
     "study": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning"},
-    "cli": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning", "sharing", "study"},
+    "cli": {
+        "ranges",
+        "parser",
+        "option_help",
+        "corpora",
+        "models",
+        "tokens",
+        "training",
+        "finetuning",
+        "sharing",
+        "planning",
+        "diagnosis",
+        "study",
+    },
 }
 
 
@@ -68,6 +84,7 @@ def test_the_direction_has_no_circle():
     order = [
         "errors",
         "ranges",
+        "option_help",
         "parser",
         "corpora",
         "models",
@@ -75,6 +92,8 @@ def test_the_direction_has_no_circle():
         "training",
         "finetuning",
         "sharing",
+        "diagnosis",
+        "planning",
         "study",
         "cli",
     ]

@@ -3,11 +3,12 @@
 import argparse
 import json
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from electra_hf.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DEFAULT_RECIPE = "configs/pretraining/electra-small.yaml"
 
@@ -35,6 +36,7 @@ def show_detection(options: argparse.Namespace) -> None:
     """`electra-hf detect`: the coloured texts, and for a whole run also its metrics and what to do next."""
     if options.num < 1:
         raise UsageError(f"--num {options.num}: give 1 or more")
+    from rich.console import Console
     from transformers.utils import logging
 
     from electra_hf.sharing.detection import detect, load_detector, read_samples
@@ -51,7 +53,7 @@ def show_detection(options: argparse.Namespace) -> None:
     show_run(Path(options.model), console)
 
 
-def show_run(folder: Path, console: Console) -> None:
+def show_run(folder: Path, console: "Console") -> None:
     """Print the metrics of a finished run, where its picture is, and the next two commands; else nothing."""
     from electra_hf.sharing.tables import metrics_table
 
@@ -79,6 +81,8 @@ def show_run(folder: Path, console: Console) -> None:
 
 def draw_curves(options: argparse.Namespace) -> None:
     """`electra-hf curves`: one PNG of the whole run."""
+    from rich.console import Console
+
     from electra_hf.sharing.curves import load_log_history, plot_training_curves
 
     path = plot_training_curves(
