@@ -1,7 +1,7 @@
 """What a machine has, and what is wrong with it: the facts of `electra-hf doctor`.
 
-Nothing here is secret when it is printed: tokens are only said to be there, of environment variables that are not known
-to be harmless only the name is given, and home folder and user name are taken out of paths.
+Nothing here is secret when it is printed: tokens are only said to be there, of environment variables that are not
+known to be harmless only the name is given, and home folder and user name are taken out of paths.
 """
 
 import getpass

@@ -61,8 +61,8 @@ GROUPS: dict[str, tuple[str, ...]] = {
     "search": ("hpo",),
 }  # fmt: skip
 # Options that are added to a family of others.
-_PREFIXES = {"hub_": "Hub", "push_": "Hub", "hpo": "search", "eval_": "evaluation", "save_": "checkpoints and stopping",
-             "slurm_": "workers", "text_": "text"}  # fmt: skip
+_PREFIXES = {"hub_": "Hub", "push_": "Hub", "hpo": "search", "eval_": "evaluation", "slurm_": "workers",
+             "save_": "checkpoints and stopping", "text_": "text"}  # fmt: skip
 # Ours say of these what they must be.
 _FIXED = ("logging_nan_inf_filter", "dataloader_drop_last", "remove_unused_columns", "ddp_find_unused_parameters")
 _GROUP_OF = {name: title for title, names in GROUPS.items() for name in names}

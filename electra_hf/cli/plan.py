@@ -1,7 +1,7 @@
 """`electra-hf plan`: what a run will take, before it is made: memory, disk, time and cost.
 
-Takes the options of run_pretraining.py; a bare path in front of them is its --config. A few real steps of the model are
-measured on this machine (--no_probe: only counted).
+Takes the options of run_pretraining.py; a bare path in front of them is its --config. A few real steps of the model
+are measured on this machine (--no_probe: only counted).
 """
 
 import json
@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from electra_hf.corpora.workers import available_cores
 from electra_hf.parser import CONFIG_OPTION, ConfigArgumentParser
-from electra_hf.planning.forecast import PlanSettings, cores, forecast, read_prices
+from electra_hf.planning.forecast import PlanSettings, forecast, read_prices
 from electra_hf.planning.gpus import BANDWIDTH_SHARE, MFU
 from electra_hf.ranges import Range, check_ranges
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
@@ -168,25 +169,13 @@ def _time_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
     time = plan["time"]
     if time is None:
         return [("not measured", "--no_probe")]
-    tokens = plan["run"]["tokens_per_step"] / time["step_seconds"]
-    probe = time["probe"]
-    rows = [
-        (
-            "a step",
-            f"{time['step_seconds']:.3f} s, {tokens:,.0f} tokens/s (median of {probe['steps']} on {cores()} cores)",
-        )
-    ]
+    tokens, measured = plan["run"]["tokens_per_step"] / time["step_seconds"], time["measured_steps"]
+    step = f"{time['step_seconds']:.3f} s, {tokens:,.0f} tokens/s (median of {measured}, {available_cores()} cores)"
+    rows = [("a step", step)]
     if time["seconds"] is None:
         return [*rows, ("in all", "unknown: nobody knows how many steps")]
-    labels = {
-        "fixed_seconds": "start and end",
-        "text_seconds": "preparing the text",
-        "training_seconds": "training",
-        "evaluation_seconds": "evaluation",
-        "save_seconds": "saving",
-        "seconds": "in all",
-    }
-    rows += [(label, format_seconds(time[name])) for name, label in labels.items()]
+    rows += [(name, format_seconds(seconds)) for name, seconds in time["parts"].items()]
+    rows.append(("in all", format_seconds(time["seconds"])))
     return rows if time["cost"] is None else [*rows, ("cost", f"{time['cost']:,.2f}")]
 
 

@@ -8,16 +8,16 @@ start is a part of what a run takes.
 import json
 import os
 import re
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from electra_hf.errors import TrainingError, UsageError
+from electra_hf.errors import TrainingError, UsageError, run_script
+from electra_hf.planning.durations import NOTHING, Duration, children_now, median, now, total
 from electra_hf.planning.sizes import Shape
 
 # Not counted, of each shape: the first steps fill caches, start threads and compile.
@@ -25,8 +25,14 @@ WARMUP_STEPS = 2
 # So many steps of each stage of a warm-up.
 STAGE_STEPS = 6
 MIN_STEPS = 4
+# What run_pretraining.py imports besides what is used here, which takes time and memory there, too.
+_IMPORTED_BY_A_RUN = (
+    "electra_hf.sharing.model_card",
+    "electra_hf.sharing.samples",
+    "electra_hf.sharing.search_plots",
+    "electra_hf.training.search",
+)
 _STATUS = Path("/proc/self/status")
-_MAX_STEPS = 1_000_000
 _EVALUATED_BATCHES = 8
 _LAST_WORDS = 12
 
@@ -37,14 +43,14 @@ class ProbeResult:
 
     Attributes:
         device: `cpu`, `cuda` ...
-        step_seconds: {shape of a batch: seconds of each of its steps, warm-up left out}.
-        cpu_seconds: Likewise, of the processor, all threads together.
+        steps: {shape of a batch: the median step with it, warm-up left out}.
+        counted_steps: How many steps of the full shape the median is of.
         rows: Of a batch that has its full size.
         accumulation: Batches of a step.
-        fixed_seconds: Start, end, and what the first step takes longer than others.
-        evaluation_seconds: Of an evaluation, whatever it is of.
-        block_seconds: More for each block that is evaluated on.
-        save_seconds: Of a checkpoint.
+        fixed: Start, end, and what the first step takes longer than others.
+        evaluation: An evaluation, whatever it is of.
+        block: More for each block that is evaluated on.
+        save: A checkpoint.
         checkpoint_bytes: On the disk.
         resident_bytes: The largest resident set of the process; on a GPU machine that of the host.
         resident_before: The resident set when the model was there and training had not begun.
@@ -52,37 +58,18 @@ class ProbeResult:
     """
 
     device: str
-    step_seconds: dict[Shape, list[float]]
-    cpu_seconds: dict[Shape, list[float]]
+    steps: dict[Shape, Duration]
+    counted_steps: int
     rows: int
     accumulation: int
-    fixed_seconds: float
-    evaluation_seconds: float
-    block_seconds: float
-    save_seconds: float
+    fixed: Duration
+    evaluation: Duration
+    block: Duration
+    save: Duration
     checkpoint_bytes: int
     resident_bytes: int
     resident_before: int
     device_bytes: int | None
-
-    @property
-    def steps(self) -> int:
-        """That were counted."""
-        return sum(map(len, self.step_seconds.values()))
-
-    def seconds_of(self, shape: Shape) -> float | None:
-        """The median of a step with batches of this shape, if there were any."""
-        times = self.step_seconds.get(shape)
-        return statistics.median(times) if times else None
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON values."""
-        names = ("step_seconds", "cpu_seconds")
-        medians = {
-            name: {f"{shape.rows} x {shape.length}": statistics.median(times) for shape, times in of_shape.items()}
-            for name, of_shape in ((name, getattr(self, name)) for name in names)
-        }
-        return vars(self) | medians | {"steps": self.steps}
 
 
 def measure(settings: dict[str, Any], seconds: float) -> ProbeResult:
@@ -93,39 +80,57 @@ def measure(settings: dict[str, Any], seconds: float) -> ProbeResult:
         seconds: Of training, about.
 
     Raises:
-        TrainingError: If the process fails, with its last words.
+        UsageError: If the process refuses the options.
+        TrainingError: If it fails, with its last words.
     """
     with tempfile.TemporaryDirectory(prefix="electra-hf-plan-") as folder:
         task, result = Path(folder, "task.json"), Path(folder, "result.json")
         task.write_text(json.dumps({"settings": {**settings, "output_dir": f"{folder}/run"}, "seconds": seconds}))
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-        started = time.perf_counter()
+        started = children_now()
         done = subprocess.run(
             [sys.executable, "-m", "electra_hf.planning.probe", str(task), str(result)],
-            env=environment,
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
             capture_output=True,
             text=True,
             check=False,
         )
-        wall = time.perf_counter() - started
+        everything = children_now() - started
         if done.returncode or not result.is_file():
             said = "\n".join(done.stderr.strip().splitlines()[-_LAST_WORDS:])
             message = said.rpartition("error: ")[2] if "error: " in said else f"exit code {done.returncode}: {said}"
             failure = UsageError if done.returncode == UsageError.exit_code else TrainingError
             raise failure(f"the probe of the plan failed: {message} (--no_probe plans without it)")
-        content = json.loads(result.read_text())
-    inside = content.pop("inside_seconds")
-    shapes = {name: _by_shape(content.pop(name)) for name in ("step_seconds", "cpu_seconds")}
-    first = content.pop("first_step_seconds")
-    usual = statistics.median(next(iter(shapes["step_seconds"].values())))
-    return ProbeResult(**content, **shapes, fixed_seconds=max(0.0, wall - inside + max(0.0, first - usual)))
+        found = json.loads(result.read_text())
+    by_shape: dict[Shape, list[Duration]] = {}
+    for rows, length, wall, cpu in found.pop("steps"):
+        by_shape.setdefault(Shape(rows, length), []).append(Duration(wall, cpu))
+    first = next(iter(by_shape.values()))[0]
+    steps = {shape: median(each[WARMUP_STEPS:]) for shape, each in by_shape.items() if len(each) > WARMUP_STEPS}
+    inside, evaluations, save = (
+        Duration(*found.pop("inside")),
+        [(count, Duration(*each)) for count, each in found.pop("evaluations")],
+        Duration(*found.pop("save")),
+    )
+    evaluation, block = _line(evaluations)
+    slow_start = (first - next(iter(steps.values()))).at_least_nothing()
+    return ProbeResult(
+        **found,
+        steps=steps,
+        counted_steps=max(len(each) for each in by_shape.values()) - WARMUP_STEPS,
+        fixed=(everything - inside).at_least_nothing() + slow_start,
+        evaluation=evaluation,
+        block=block,
+        save=save,
+    )
 
 
-def _by_shape(rows: list[Any]) -> dict[Shape, list[float]]:
-    found: dict[Shape, list[float]] = {}
-    for number, length, seconds in rows:
-        found.setdefault(Shape(number, length), []).append(seconds)
-    return {shape: times[WARMUP_STEPS:] for shape, times in found.items() if len(times) > WARMUP_STEPS}
+def _line(points: list[tuple[int, Duration]]) -> tuple[Duration, Duration]:
+    """Of an evaluation of any size, and more for each block, from evaluations of two sizes; nothing without any."""
+    if not points:
+        return NOTHING, NOTHING
+    (few, short), (more, long) = points[0], points[-1]
+    slope = (1 / (more - few)) * (long - short).at_least_nothing() if more > few else (1 / few) * short
+    return (short - few * slope).at_least_nothing(), slope
 
 
 # In the process
@@ -133,11 +138,8 @@ def _by_shape(rows: list[Any]) -> dict[Shape, list[float]]:
 
 def work(task: dict[str, Any]) -> dict[str, Any]:
     """Train, evaluate, save and draw, and say how long each took."""
-    # What run_pretraining.py imports beyond what is used here takes time and memory there, too.
-    import electra_hf.sharing.model_card
-    import electra_hf.sharing.samples
-    import electra_hf.sharing.search_plots
-    import electra_hf.training.search
+    for name in _IMPORTED_BY_A_RUN:
+        import_module(name)
     from electra_hf.parser import ConfigArgumentParser
     from electra_hf.planning.probe_callback import StepTimes
     from electra_hf.sharing.curves import plot_training_curves
@@ -155,33 +157,35 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     trainer.add_callback(times)
     before = resident_bytes("VmRSS")
     trainer.train()
-    inside = [*times.seconds, trainer.clock.longest_pause["saving"]]
+    mark = now()
+    trainer._save_checkpoint(trainer.model, trial=None)
+    save = now() - mark
     evaluations = []
     if held_out is not None:
         rows = args.per_device_eval_batch_size
         for count in (rows, rows * (1 + _EVALUATED_BATCHES)):
             chosen = held_out.select(count)
-            start = time.perf_counter()
+            mark = now()
             trainer.evaluate(chosen)
-            evaluations.append((len(chosen), time.perf_counter() - start))
-        inside += [seconds for _, seconds in evaluations]
-    folder = Path(str(args.output_dir))
-    if trainer.state.log_history:
-        plot_training_curves(trainer.state.log_history, folder / "training_curves.png", title="", vocab_size=8)
+            evaluations.append((len(chosen), now() - mark))
+    plot_training_curves(
+        trainer.state.log_history, Path(str(args.output_dir), "curves.png"), title="", vocab_size=len(tokenizer)
+    )
     saved = trainer.last_checkpoint
-    fixed, block = _line(evaluations)
+    assert saved is not None
+    inside = total([*times.durations, save, *(each for _, each in evaluations)])
     return {
         "device": args.device.type,
-        "step_seconds": [[*shape, seconds] for shape, seconds in zip(times.shapes, times.seconds, strict=True)],
-        "cpu_seconds": [[*shape, seconds] for shape, seconds in zip(times.shapes, times.cpu_seconds, strict=True)],
-        "first_step_seconds": times.seconds[0],
-        "inside_seconds": sum(inside),
+        "steps": [
+            [shape.rows, shape.length, each.wall, each.cpu]
+            for shape, each in zip(times.shapes, times.durations, strict=True)
+        ],
+        "inside": [inside.wall, inside.cpu],
         "rows": args.per_device_train_batch_size,
         "accumulation": args.gradient_accumulation_steps,
-        "evaluation_seconds": fixed,
-        "block_seconds": block,
-        "save_seconds": trainer.clock.longest_pause["saving"],
-        "checkpoint_bytes": sum(file.stat().st_size for file in saved.rglob("*") if file.is_file()) if saved else 0,
+        "evaluations": [(count, [each.wall, each.cpu]) for count, each in evaluations],
+        "save": [save.wall, save.cpu],
+        "checkpoint_bytes": sum(file.stat().st_size for file in saved.rglob("*") if file.is_file()),
         "resident_before": before,
         "resident_bytes": resident_bytes("VmHWM"),
         "device_bytes": times.device_bytes(),
@@ -220,15 +224,6 @@ def _make_trainer(model_args: Any, data_args: Any, args: Any, tokenizer: Any, bl
     )
 
 
-def _line(points: list[tuple[int, float]]) -> tuple[float, float]:
-    """Fixed seconds and seconds for each block, of evaluations of two sizes or of one; zeros without any."""
-    if not points:
-        return 0.0, 0.0
-    (few, short), (more, long) = points[0], points[-1]
-    slope = max(0.0, (long - short) / (more - few)) if more > few else short / few
-    return max(0.0, short - slope * few), slope
-
-
 def resident_bytes(field: str) -> int:
     """`VmRSS` or `VmHWM` (its peak) of this process; the peak from the operating system where there is no /proc."""
     if _STATUS.is_file():
@@ -247,6 +242,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from electra_hf.errors import run_script
-
     run_script(main)

@@ -1,8 +1,8 @@
 """The text of a run as far as it can be counted in seconds, and some blocks of it for the probe.
 
 Prepared folders know their counts. Text on this machine is read up to a limit: all of it, or a sample whose share of
-the files is known from the bytes that were read. Nothing is downloaded: for a corpus of the Hub stands random text, and
-its size is not known here.
+the files is known from the bytes that were read. Nothing is downloaded: random text stands for a corpus of the Hub,
+whose size is not known here.
 """
 
 import logging
@@ -25,6 +25,7 @@ from electra_hf.corpora.files import file_identity, find_files
 from electra_hf.corpora.named import find_named_corpus
 from electra_hf.corpora.remote import as_path, is_remote
 from electra_hf.errors import TokenizerError
+from electra_hf.planning.durations import NOTHING, Duration, now
 from electra_hf.tokens.preparation import default_prepared_folder, prepare_folder
 from electra_hf.tokens.prepared import load_prepared_tokenizer, prepared_splits, save_tokenizer
 from electra_hf.tokens.shards import MANIFEST
@@ -55,7 +56,7 @@ class TextFacts:
         tokens: Real ones in them.
         eval_blocks: To evaluate on.
         bytes: Of the prepared blocks on the disk.
-        seconds: To make tokenizer and blocks from the text; 0 if they are there, None if nobody knows.
+        duration: To make tokenizer and blocks from the text; None if nobody knows.
         notes: What had to be assumed.
     """
 
@@ -66,7 +67,7 @@ class TextFacts:
     tokens: int | None = None
     eval_blocks: int | None = None
     bytes: int | None = None
-    seconds: float | None = None
+    duration: Duration | None = None
     notes: list[str] = field(default_factory=list)
 
 
@@ -143,9 +144,9 @@ def _prepared(
     assert data_args.prepared_dir is not None
     folder = as_path(data_args.prepared_dir)
     manifests = prepared_splits(folder)
-    facts = TextFacts(load_prepared_tokenizer(folder), folder, "exact, from the manifest", seconds=0.0)
+    facts = TextFacts(load_prepared_tokenizer(folder), folder, "exact, from the manifest", duration=NOTHING)
     if is_remote(folder):
-        facts.folder, facts.seconds = scratch, None
+        facts.folder, facts.duration = scratch, None
         facts.notes.append("the prepared folder would be copied from the network first: its time is not known here")
         _stand_in(facts, data_args, args)
     else:
@@ -161,31 +162,31 @@ def _local(
     model_args: ModelArguments, data_args: DataArguments, args: PretrainingArguments, scratch: Path
 ) -> TextFacts:
     corpus = open_source(data_args, args.seed, cache_dir=model_args.cache_dir)
-    start = time.perf_counter()
+    start = now()
     texts, share = read_sample(corpus, _patterns(data_args))
-    read_seconds = time.perf_counter() - start
+    reading = now() - start
     facts = TextFacts(stand_in_tokenizer(len(SPECIAL_TOKENS)), scratch, "")
     whole = share == 1
     sides = split_corpus(corpus if whole else Texts(texts), data_args, args)
-    start = time.perf_counter()
+    start = now()
     if model_args.train_tokenizer:
         facts.tokenizer = _train(model_args, data_args, sides["train"])
     else:
         facts.tokenizer, facts.notes = _named_or_assumed(model_args, data_args)
-    tokenizer, tokenizer_seconds = facts.tokenizer, model_args.train_tokenizer * (time.perf_counter() - start)
+    tokenizer, learning = facts.tokenizer, now() - start if model_args.train_tokenizer else NOTHING
     settings = data_args.packing_settings(args.seed)
-    start = time.perf_counter()
+    start = now()
     for split, side in sides.items():
         prepare_folder(side, tokenizer, scratch / split, settings, progress=False)
-    seconds = time.perf_counter() - start
+    packing = now() - start
     save_tokenizer(tokenizer, scratch)
     manifests = prepared_splits(scratch)
     if whole:
-        facts.how, facts.seconds = "exact, all text was read", tokenizer_seconds + seconds
+        facts.how, facts.duration = "exact, all text was read", learning + packing
         if not data_args.prepared_dir and all(
             (default_prepared_folder(side, tokenizer, settings) / MANIFEST).is_file() for side in sides.values()
         ):
-            facts.seconds -= seconds
+            facts.duration = learning
             facts.notes.append("the blocks are in the cache already")
         _count(facts, data_args, args, manifests)
     else:
@@ -197,12 +198,12 @@ def _local(
         else:
             # The text is read once for each split, and twice for a tokenizer.
             passes = len(sides) + 2 * model_args.train_tokenizer
-            seconds = seconds / data_args.preprocessing_num_workers + tokenizer_seconds + passes * read_seconds
-            facts.seconds = seconds / share
+            divided = 1 / data_args.preprocessing_num_workers * packing
+            facts.duration = 1 / share * (divided + learning + passes * reading)
     if facts.blocks is not None:
         facts.bytes = round(_block_bytes(scratch, manifests) * (facts.blocks + (facts.eval_blocks or 0)))
     if data_args.streaming:
-        facts.seconds, facts.bytes = None, 0
+        facts.duration, facts.bytes = learning, 0
     return facts
 
 
@@ -318,7 +319,7 @@ def stand_in_tokenizer(size: int) -> PreTrainedTokenizerBase:
 
 
 def _stand_in(facts: TextFacts, data_args: DataArguments, args: PretrainingArguments) -> None:
-    """Prepare blocks of random words into the folder of the facts: enough for two steps and two batches to evaluate."""
+    """Prepare blocks of random words: enough for two steps, and for two batches to evaluate."""
     rows = max(args.per_device_train_batch_size * args.gradient_accumulation_steps, args.per_device_eval_batch_size)
     tokens = (2 * rows + 8) * data_args.max_seq_length
     words = [word for word in facts.tokenizer.get_vocab() if word.isalnum()] or ["a"]
