@@ -183,7 +183,7 @@ def _local(
     manifests = prepared_splits(scratch)
     if whole:
         facts.how, facts.duration = "exact, all text was read", learning + packing
-        if not data_args.prepared_dir and all(
+        if not (data_args.prepared_dir or data_args.overwrite_cache) and all(
             (default_prepared_folder(side, tokenizer, settings) / MANIFEST).is_file() for side in sides.values()
         ):
             facts.duration = learning
