@@ -39,6 +39,7 @@ def parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--minutes", type=float, default=10.0, help="of each run, about (default: %(default)s)")
+    parser.add_argument("--max_steps", type=int, help="of each run, in place of --minutes")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--probe_seconds", default="25")
     parser.add_argument("--output_dir", type=Path, default=Path("outputs/plan_accuracy"))
@@ -87,9 +88,11 @@ def main() -> None:
         for number in range(1, options.rounds + 1):
             folder = (options.output_dir / f"{case}-{number}").resolve()
             arguments = [*CASES[case], "--overwrite_cache", "--output_dir", str(folder)]
-            first = predict([*arguments, "--max_steps", "1000"], options.probe_seconds)["time"]
-            other = first["seconds"] - first["parts"]["training"]
-            steps = max(20, round((60 * options.minutes - other) / first["step_seconds"]))
+            steps = options.max_steps
+            if steps is None:
+                first = predict([*arguments, "--max_steps", "1000"], options.probe_seconds)["time"]
+                other = first["seconds"] - first["parts"]["training"]
+                steps = max(20, round((60 * options.minutes - other) / first["step_seconds"]))
             arguments += ["--max_steps", str(steps)]
             load = os.getloadavg()[0]
             plan = predict(arguments, options.probe_seconds)

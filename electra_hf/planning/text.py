@@ -226,6 +226,7 @@ def read_sample(corpus: Corpus, patterns: Iterable[str]) -> tuple[list[str], flo
         patterns: Of its files, as far as it has any.
     """
     texts: list[str] = []
+    corpus.parts()  # looks at the heads of files, which are read again later
     characters, started, deadline = 0, bytes_read(), time.perf_counter() + LOOKED_AT_SECONDS
     for document in corpus.documents():
         texts.append(document)
