@@ -49,7 +49,7 @@ def parse_options() -> argparse.Namespace:
 def predict(arguments: list[str], probe_seconds: str) -> dict[str, Any]:
     """What `electra-hf plan` says."""
     command = [sys.executable, "-m", "electra_hf.cli", "plan", *arguments, "--json", "--probe_seconds", probe_seconds]
-    return json.loads(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+    return json.loads(subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout)
 
 
 def make_run(arguments: list[str], log: Path) -> dict[str, float]:

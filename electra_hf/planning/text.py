@@ -9,7 +9,7 @@ import logging
 import random
 import re
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from electra_hf.training.setup import open_prepared_blocks, open_tokenizer
 logger = logging.getLogger(__name__)
 
 LOOKED_AT_CHARACTERS = 8_000_000
-LOOKED_AT_SECONDS = 15.0
+LOOKED_AT_SECONDS = 15.0  # of the processor
 # Held-out documents of a stream that are prepared (run_pretraining.py).
 _STREAMED_VALIDATION_DOCUMENTS = 1_000
 _WORDS_IN_A_LINE, _LINES_IN_A_DOCUMENT = 20, 25
@@ -163,11 +163,16 @@ def _local(
 ) -> TextFacts:
     corpus = open_source(data_args, args.seed, cache_dir=model_args.cache_dir)
     start = now()
-    texts, share = read_sample(corpus, _patterns(data_args))
+    texts, share = read_sample(corpus, _patterns(data_args), data_args.corpus_max_documents)
     reading = now() - start
     facts = TextFacts(stand_in_tokenizer(len(SPECIAL_TOKENS)), scratch, "")
     whole = share == 1
-    sides = split_corpus(corpus if whole else Texts(texts), data_args, args)
+    if whole:
+        sides = split_corpus(corpus, data_args, args)
+    else:  # of a sample nothing needs to be held out
+        sides: dict[str, Corpus] = dict.fromkeys(("train", "validation")[: 1 + args.do_eval], Texts(texts))
+        if data_args.validation_file and args.do_eval:
+            sides = split_corpus(Texts(texts), data_args, args)
     start = now()
     if model_args.train_tokenizer:
         facts.tokenizer = _train(model_args, data_args, sides["train"])
@@ -192,7 +197,7 @@ def _local(
     else:
         characters = sum(map(len, texts))
         facts.how = f"estimated from the first {characters / 1e6:,.1f} million characters"
-        _count(facts, data_args, args, manifests, scale=share)
+        _count(facts, data_args, args, manifests, share)
         if share is None:
             facts.how = "unknown: how much text there is cannot be told from the size of its files"
         else:
@@ -218,26 +223,32 @@ def split_corpus(corpus: Corpus, data_args: DataArguments, args: PretrainingArgu
     return dict(zip(("train", "validation")[: 1 + args.do_eval], sides, strict=False))
 
 
-def read_sample(corpus: Corpus, patterns: Iterable[str]) -> tuple[list[str], float | None]:
+def read_sample(
+    corpus: Corpus, patterns: Iterable[str], max_documents: Sequence[int] = ()
+) -> tuple[list[str], float | None]:
     """The first documents, and which share of the whole they are: 1 for all, None if that cannot be told.
 
     Args:
         corpus: The text.
         patterns: Of its files, as far as it has any.
+        max_documents: Of each of its parts; 0 for all.
     """
     texts: list[str] = []
     corpus.parts()  # looks at the heads of files, which are read again later
-    characters, started, deadline = 0, bytes_read(), time.perf_counter() + LOOKED_AT_SECONDS
+    characters, started, deadline = 0, bytes_read(), time.process_time() + LOOKED_AT_SECONDS
     for document in corpus.documents():
         texts.append(document)
         characters += len(document)
-        if characters >= LOOKED_AT_CHARACTERS or time.perf_counter() > deadline:
+        if characters >= LOOKED_AT_CHARACTERS or time.process_time() > deadline:
             break
     else:
         return texts, 1.0
     total = sum(file_identity(file)["size"] for pattern in patterns for file in find_files(pattern)[0])
     read = bytes_read() - started
-    return texts, min(0.999, read / total) if read and total else None
+    share = min(0.999, read / total) if read and total else None
+    if share is not None and max_documents and all(max_documents):
+        share = max(share, min(0.999, len(texts) / sum(max_documents)))
+    return texts, share
 
 
 def bytes_read() -> int:
@@ -251,18 +262,22 @@ def _count(
     data_args: DataArguments,
     args: PretrainingArguments,
     manifests: dict[str, Any],
-    scale: float | None = 1.0,
+    share: float | None = 1.0,
 ) -> None:
-    """Fill in the counts of manifests that hold a share `scale` of the text."""
-    if scale is None:
+    """Fill in the counts: of the manifests, or of the whole of which both splits hold the same share."""
+    if share is None:
         return
     train, validation = manifests["train"]["counts"], manifests.get("validation", {}).get("counts")
-    facts.blocks, facts.tokens = round(train["blocks"] / scale), round(train["block_tokens"] / scale)
+    held_out = 0.0
+    if share < 1 and not data_args.validation_file:
+        held_out = data_args.validation_split_percentage / 100
+    scale = (1 - held_out) / share
+    facts.blocks, facts.tokens = round(train["blocks"] * scale), round(train["block_tokens"] * scale)
     limit = data_args.max_train_samples
     if limit is not None and limit < facts.blocks:
         facts.tokens, facts.blocks = round(facts.tokens * limit / facts.blocks), limit
     if validation and args.do_eval:
-        held = validation["blocks"] / (1 if data_args.validation_file else scale)
+        held = validation["blocks"] * (held_out / share if held_out else 1)
         if data_args.streaming and not data_args.validation_file:
             held = min(held, validation["blocks"] / validation["documents"] * _STREAMED_VALIDATION_DOCUMENTS)
         facts.eval_blocks = round(min(held, data_args.max_eval_samples or held))
