@@ -24,6 +24,7 @@ from electra_hf.errors import (
     explain_os_error,
     without_password,
 )
+from electra_hf.option_help import HELP_ALL, HelpAll, OptionHelpFormatter, format_options
 
 CONFIG_OPTION = "--config"
 _SECRETS = ("hub_token", "password", "api_key")
@@ -43,7 +44,11 @@ class ConfigArgumentParser(HfArgumentParser):
     """
 
     def __init__(self, dataclass_types: Sequence[Any], **kwargs: Any):
+        kwargs.setdefault("formatter_class", OptionHelpFormatter)
         super().__init__(list(dataclass_types), allow_abbrev=False, **kwargs)
+        # What is only transformers' own is listed last, if at all.
+        self.inherited = frozenset(name for one in dataclass_types for name in _inherited(one))
+        self.add_argument(HELP_ALL, action=HelpAll, help="Show all options there are, and leave.")
         self.add_argument(CONFIG_OPTION, metavar="FILE.yaml", help="Options from a file; the command line wins.")
         for action in self._actions:
             if action.dest == "debug":
@@ -54,7 +59,11 @@ class ConfigArgumentParser(HfArgumentParser):
         self.command = ""
 
     def error(self, message: str) -> Any:
-        raise UsageError(f"{message} (--help lists all options)")
+        raise UsageError(f"{message} ({HELP_ALL} lists all options)")
+
+    def format_help(self) -> str:
+        """Options by what they are for; see `option_help`."""
+        return format_options(self, everything=False)
 
     def parse(
         self, argv: Sequence[str] | None = None, *, settings: Mapping[str, Any] | None = None, where: str = ""
@@ -120,7 +129,11 @@ class ConfigArgumentParser(HfArgumentParser):
 
     def _options(self) -> dict[str, argparse.Action]:
         # Reversed, so that an option wins over its --no_ complement, which has the same destination.
-        return {action.dest: action for action in reversed(self._actions) if action.dest not in ("help", "config")}
+        return {
+            action.dest: action
+            for action in reversed(self._actions)
+            if action.dest not in ("help", "help_all", "config")
+        }
 
     def check_names(self, names: Iterable[Any], where: str | Path) -> None:
         """Refuse what is no option.
@@ -172,7 +185,16 @@ class ConfigArgumentParser(HfArgumentParser):
         options = self._options()
         names = [argument.split("=")[0] for argument in unknown if argument.startswith("--")] or unknown[:1]
         found = ", ".join(f"'{name}'{_nearest(name.lstrip('-').replace('-', '_'), options)}" for name in names)
-        raise UsageError(f"unknown option {found}; --help lists all options")
+        raise UsageError(f"unknown option {found}; {HELP_ALL} lists all options")
+
+
+def _inherited(dataclass_type: Any) -> set[str]:
+    """The fields that no class of this package declares."""
+    own: set[str] = set()
+    for parent in dataclass_type.__mro__:
+        if parent.__module__.partition(".")[0] != "transformers":
+            own |= set(vars(parent).get("__annotations__", ()))
+    return {field.name for field in dataclasses.fields(dataclass_type)} - own
 
 
 def _without_secrets(argv: list[str]) -> list[str]:

@@ -6,8 +6,6 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from rich.console import Console
-
 from electra_hf.errors import CheckpointError, UsageError, explain_os_error
 
 if TYPE_CHECKING:
@@ -122,6 +120,8 @@ def _load_tokenizer(
 
 
 def _show(found: "ImportedElectra", tokenizer: "PreTrainedTokenizerBase | None", folder: Path) -> None:
+    from rich.console import Console
+
     lines = []
     for name, half in (("Discriminator", found.discriminator), ("Generator", found.generator)):
         if half is not None:

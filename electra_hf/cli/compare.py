@@ -4,8 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-
 
 def add_commands(commands: Any) -> None:
     """Describe the two commands to the parser of `electra-hf`."""
@@ -42,6 +40,8 @@ def add_commands(commands: Any) -> None:
 
 def compare_models(options: argparse.Namespace) -> None:
     """`electra-hf compare`: the table, what it can show, and the files."""
+    from rich.console import Console
+
     from electra_hf.corpora.storage import publish, to_json
     from electra_hf.finetuning.comparison import compare_runs
     from electra_hf.sharing.score_pictures import plot_comparison
@@ -68,6 +68,8 @@ def compare_models(options: argparse.Namespace) -> None:
 
 def make_submission(options: argparse.Namespace) -> None:
     """`electra-hf submission`: the zip and what is in it."""
+    from rich.console import Console
+
     from electra_hf.finetuning.submission import FILES, check_submission, write_submission
 
     console = Console()

@@ -92,12 +92,15 @@ class PrepareArguments:
     cache_dir: str | None = field(default=None, metadata={"help": "Where files from the Hub are kept."})
 
 
+def option_parser() -> ConfigArgumentParser:
+    """The parser of the command."""
+    arguments = (SourceArguments, BlockArguments, PrepareArguments)
+    return ConfigArgumentParser(arguments, prog="electra-hf prepare", description=__doc__)
+
+
 def run(arguments: Sequence[str]) -> None:
     """Carry out the command."""
-    parser = ConfigArgumentParser(
-        (SourceArguments, BlockArguments, PrepareArguments), prog="electra-hf prepare", description=__doc__
-    )
-    source, packing, options = parser.parse(arguments)
+    source, packing, options = option_parser().parse(arguments)
     sizes = ("num_workers", "num_inspected", "num_tasks", "cpus_per_task", "mem_per_cpu_gb")
     check_ranges(options, dict.fromkeys(sizes, Range(1)))
     only_look = options.inspect and not source.is_given()

@@ -5,12 +5,13 @@ import json
 import math
 import sys
 from pathlib import Path
-from typing import Any
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Any
 
 from electra_hf.cli.texts import add_texts, given_texts
 from electra_hf.errors import CheckpointError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 DEFAULT_RECIPE = "configs/pretraining/electra-small.yaml"
 
@@ -46,6 +47,7 @@ def show_detection(options: argparse.Namespace) -> None:
     """`electra-hf detect`: the coloured texts, and for a whole run also its metrics and what to do next."""
     if options.num < 1:
         raise UsageError(f"--num {options.num}: give 1 or more")
+<<<<<<< HEAD
     if not 0 < options.mlm_probability <= 1:
         raise UsageError(f"--mlm_probability {options.mlm_probability}: give a share above 0, up to 1")
     if not 0 <= options.threshold <= 1:
@@ -55,6 +57,12 @@ def show_detection(options: argparse.Namespace) -> None:
     texts = given_texts(options)
     from electra_hf.sharing.demo.tokens import is_byte_level
     from electra_hf.sharing.detection import judge, load_detector, read_samples, records_as_json
+=======
+    from rich.console import Console
+    from transformers.utils import logging
+
+    from electra_hf.sharing.detection import detect, load_detector, read_samples
+>>>>>>> part9-P
     from electra_hf.sharing.rendering import render
     from electra_hf.sharing.samples import SAMPLES_NAME
 
@@ -80,7 +88,7 @@ def show_detection(options: argparse.Namespace) -> None:
     show_run(Path(options.model), console)
 
 
-def show_run(folder: Path, console: Console) -> None:
+def show_run(folder: Path, console: "Console") -> None:
     """Print the metrics of a finished run, where its picture is, and the next two commands; else nothing."""
     from electra_hf.sharing.tables import metrics_table
 
@@ -108,8 +116,14 @@ def show_run(folder: Path, console: Console) -> None:
 
 def draw_curves(options: argparse.Namespace) -> None:
     """`electra-hf curves`: one PNG of the whole run."""
+<<<<<<< HEAD
     from electra_hf.sharing.curves import plot_training_curves
     from electra_hf.sharing.logs import load_log_history
+=======
+    from rich.console import Console
+
+    from electra_hf.sharing.curves import load_log_history, plot_training_curves
+>>>>>>> part9-P
 
     path = plot_training_curves(
         load_log_history(options.run),

@@ -27,6 +27,18 @@ from electra_hf.training.progress import format_seconds
 TABLE, PICTURE, RESULTS = "study.md", "study.png", "study.json"
 
 
+def option_parser() -> argparse.ArgumentParser:
+    """The parser of the command."""
+    parser = argparse.ArgumentParser(prog="electra-hf study", description=str(__doc__))
+    parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="what is compared")
+    parser.add_argument(
+        "--output_dir", type=Path, metavar="FOLDER", help="default: the file's, or outputs/ and its name"
+    )
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
+    parser.add_argument("--dry_run", action="store_true", help="print what would be done, and do nothing")
+    return parser
+
+
 def run(arguments: Sequence[str]) -> None:
     """Carry out the command.
 
@@ -35,14 +47,7 @@ def run(arguments: Sequence[str]) -> None:
         TrainingError: If jobs have failed; all others are finished and reported.
         Interrupted: If it was told to stop; what is done so far is reported.
     """
-    parser = argparse.ArgumentParser(prog="electra-hf study", description=str(__doc__))
-    parser.add_argument("study", type=Path, metavar="STUDY.yaml", help="what is compared")
-    parser.add_argument(
-        "--output_dir", type=Path, metavar="FOLDER", help="default: the file's, or outputs/ and its name"
-    )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time (default: %(default)s)")
-    parser.add_argument("--dry_run", action="store_true", help="print what would be done, and do nothing")
-    options = parser.parse_args(arguments)
+    options = option_parser().parse_args(arguments)
     if options.jobs < 1:
         raise UsageError(f"--jobs {options.jobs}: give 1 or more")
     gpus = visible_gpus()

@@ -117,6 +117,17 @@ class InspectArguments:
     cache_dir: str | None = field(default=None, metadata={"help": "Where files from the Hub are kept."})
 
 
+def option_parser(command: str) -> ConfigArgumentParser:
+    """The parser of `train`, `import` or `inspect`; what comes first there is no option of it."""
+    groups: dict[str, tuple[tuple[type, ...], str, str | None]] = {
+        "train": ((SourceArguments, TrainArguments, OutputArguments), "", train.__doc__),
+        "import": ((ImportArguments, OutputArguments), " SOURCE", import_tokenizer.__doc__),
+        "inspect": ((SourceArguments, InspectArguments), " TOKENIZER", inspect.__doc__),
+    }
+    arguments, first, text = groups[command]
+    return ConfigArgumentParser(arguments, prog=f"electra-hf tokenizer {command}{first}", description=text)
+
+
 def run(arguments: Sequence[str]) -> None:
     """Carry out the command.
 
@@ -139,12 +150,7 @@ def run(arguments: Sequence[str]) -> None:
 
 def train(arguments: Sequence[str], console: Console) -> None:
     """`train`: learn a tokenizer, save it, and show how it cuts its own text."""
-    parser = ConfigArgumentParser(
-        (SourceArguments, TrainArguments, OutputArguments),
-        prog="electra-hf tokenizer train",
-        description=train.__doc__,
-    )
-    source, options, output = parser.parse(arguments)
+    source, options, output = option_parser("train").parse(arguments)
     sizes = dict.fromkeys(("vocab_size", "limit_alphabet", "pad_to_multiple_of"), Range(1))
     check_ranges(options, {**sizes, "sample_characters": Range(0), "character_coverage": Range(0, 1, without="low")})
     folder = _check_output(output)
@@ -176,12 +182,7 @@ def train(arguments: Sequence[str], console: Console) -> None:
 def import_tokenizer(arguments: Sequence[str], console: Console) -> None:
     """`import`: bring a vocab.txt, a SentencePiece model or any tokenizer into one tokenizer.json."""
     name, rest = _positional(arguments, "import", "SOURCE (vocab.txt, .model, folder or name on the Hub)")
-    parser = ConfigArgumentParser(
-        (ImportArguments, OutputArguments),
-        prog="electra-hf tokenizer import SOURCE",
-        description=import_tokenizer.__doc__,
-    )
-    options, output = parser.parse(rest)
+    options, output = option_parser("import").parse(rest)
     if not name:
         return
     folder = _check_output(output)
@@ -207,12 +208,7 @@ def import_tokenizer(arguments: Sequence[str], console: Console) -> None:
 def inspect(arguments: Sequence[str], console: Console) -> None:
     """`inspect`: how many tokens a text takes, what is unknown, and how lines are cut."""
     name, rest = _positional(arguments, "inspect", "TOKENIZER (folder, name on the Hub, vocab.txt or .model)")
-    parser = ConfigArgumentParser(
-        (SourceArguments, InspectArguments),
-        prog="electra-hf tokenizer inspect TOKENIZER",
-        description=inspect.__doc__,
-    )
-    source, options = parser.parse(rest)
+    source, options = option_parser("inspect").parse(rest)
     if options.sample_characters < 1 or options.num_examples < 0:
         raise UsageError("--sample_characters must be at least 1, and --num_examples at least 0")
     tokenizer = load_tokenizer(name, cache_dir=options.cache_dir, lowercase=options.do_lower_case)
