@@ -18,7 +18,7 @@ from transformers import (
 DUMP = "kowiki-latest-pages-articles.xml.bz2"
 FINETUNING = (
     *("--max_train_samples", "16", "--max_eval_samples", "8", "--max_predict_samples", "8", "--num_train_epochs", "1"),
-    *("--max_seq_length", "64", "--per_device_train_batch_size", "8", "--use_cpu", "--disable_tqdm", "true"),
+    *("--per_device_train_batch_size", "8", "--use_cpu", "--disable_tqdm", "true"),
 )
 # What the Hub would send.
 HUB = {
@@ -175,13 +175,17 @@ def _local_text(words: list[str]) -> list[str]:
 def _pretraining(words: list[str]) -> list[str]:
     extra = list(PRETRAINING)
     if "--prepared_dir" in words:
-        words = [*words, "--dataset_name", "none", "--dataset_config_name", "none"]
+        # The folder has its tokenizer; recipes name one of the Hub.
+        extra += ["--tokenizer_name", words[words.index("--prepared_dir") + 1]]
+        extra += ["--dataset_name", "none", "--dataset_config_name", "none"]
     else:
         words = _local_text(words)
         extra += ["--dataset_name", "none", "--dataset_config_name", "none"]
         if "--corpus" not in words:
             extra += ["--corpus", "none"]
-    if "--model_name_or_path" not in words:
+    if "--model_name_or_path" in words:
+        extra += ["--max_seq_length", str(_longest(words, 128))] if _longest(words, 128) < 128 else []
+    else:
         small = SIZES if _family(words) in ("bert", "roberta") else f"embedding_size=32,{SIZES}"
         extra += ["--config_overrides", small]
         if "--train_tokenizer" not in words and "--prepared_dir" not in words:
@@ -194,7 +198,19 @@ def _pretraining(words: list[str]) -> list[str]:
 
 
 def _family(words: list[str]) -> str:
+    if "configs/pretraining/bert-mlm-nsp-ko.yaml" in words:
+        return "bert"
     return words[words.index("--model_type") + 1] if "--model_type" in words else "electra"
+
+
+def _longest(words: list[str], at_most: int) -> int:
+    """A length that the model can read: the imported checkpoint is of the tests, and very small."""
+    file = Path(words[words.index("--model_name_or_path") + 1], "config.json")
+    return (
+        min(at_most, json.loads(file.read_text(encoding="utf-8"))["max_position_embeddings"])
+        if file.is_file()
+        else at_most
+    )
 
 
 def _finetuning(words: list[str]) -> list[str]:
@@ -210,7 +226,8 @@ def _finetuning(words: list[str]) -> list[str]:
         files += ["--test_file", f"test.{suffix}"]
     seeds = ["--num_seeds", "2"] if "--num_seeds" in kept else []
     trials = ["--hpo_trials", "2"] if "--hpo" in kept else []
-    return [*kept, *(["--task_name", "ner"] if tags else []), *files, *FINETUNING, *seeds, *trials]
+    length = ["--max_seq_length", str(_longest(kept, 64))]
+    return [*kept, *(["--task_name", "ner"] if tags else []), *files, *FINETUNING, *length, *seeds, *trials]
 
 
 _SPLIT = {"train": "train", "dev": "validation"}

@@ -70,12 +70,16 @@ def make_room(words: list[str], models: Path) -> None:
     given = dict(zip(words, words[1:], strict=False))
     output = given.get("--output_dir", "")
     if words[:2] == ["electra-hf", "compare"]:
-        run = next(file.parent for file in sorted(Path("outputs").glob("*/eval_results.json")))
+        run = next(file.parent for file in sorted(Path("outputs").glob("*/finetuning_config.yaml")))
         for missing in [word for word in words[2:] if word.startswith("outputs/") and not Path(word).exists()]:
             if missing != given.get("--output"):
                 shutil.copytree(run, missing)
         return
-    read = [given.get("--model_name_or_path", ""), given.get("--tokenizer_name", ""), *words[2:4]]
+    read = [
+        given.get("--model_name_or_path", ""),
+        given.get("--tokenizer_name", ""),
+        *(word for word in words[2:4] if not word.endswith(".yaml")),
+    ]
     read.append(str(Path(given.get("--config", "")).parent))
     for name in read:
         folder = name.split("/checkpoint-")[0]

@@ -1,10 +1,13 @@
 """The site is built as by `make docs`, every link on it leads somewhere, and nothing is fetched from elsewhere."""
 
+import doctest
 import logging
 from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import examples
+import hooks
 import pictures
 import pytest
 from hooks import link_to_repository
@@ -137,3 +140,8 @@ def test_links_out_of_docs_follow_the_repository():
 def test_pictures_are_those_of_their_script(name):
     svg = (ROOT / "docs" / "images" / f"{name}.svg").read_text(encoding="utf-8")
     assert svg == pictures.PICTURES[name]()
+
+
+@pytest.mark.parametrize("module", [hooks, examples])
+def test_examples_of_the_site_s_own_modules(module):
+    assert doctest.testmod(module).attempted and not doctest.testmod(module).failed
