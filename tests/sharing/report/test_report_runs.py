@@ -1,6 +1,7 @@
 """Folders become runs: which ones, under which names, and how they stand."""
 
 import json
+import math
 import os
 import time
 from pathlib import Path
@@ -146,4 +147,4 @@ def test_odd_values_of_the_information_are_taken_as_unknown(value, make_run):
     run = read_run(make_run(info=info))
     assert run.tokens_per_step is None and run.max_steps is None
     assert "Parameters" not in facts_of(run) or value == -1
-    run.bands, run.status()
+    assert run.bands["rtd_loss"].chance == pytest.approx(math.log(2)) and run.status().state == "running"
