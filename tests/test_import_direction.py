@@ -12,48 +12,33 @@ PACKAGE = Path(__file__).parents[1] / "electra_hf"
 MAY_USE: dict[str, set[str]] = {
     "errors": set(),
     "ranges": set(),
-<<<<<<< HEAD
     "bands": set(),
     "json_lines": set(),
-    "parser": set(),
-=======
     "option_help": set(),
     "parser": {"option_help"},
->>>>>>> part9-P
     "corpora": set(),
     "models": set(),
     "tokens": {"corpora"},
     "training": {"ranges", "bands", "json_lines", "parser", "corpora", "models", "tokens"},
     "finetuning": {"ranges", "parser", "corpora", "models", "tokens", "training"},
-<<<<<<< HEAD
     "sharing": {"bands", "json_lines", "models"},
+    "diagnosis": {"models"},
+    "planning": {"ranges", "parser", "corpora", "models", "tokens", "training", "sharing"},
     "study": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning"},
     "cli": {
         "ranges",
         "bands",
         "json_lines",
         "parser",
-=======
-    "sharing": {"models"},
-    "diagnosis": {"models"},
-    "planning": {"ranges", "parser", "corpora", "models", "tokens", "training", "sharing"},
-    "study": {"ranges", "parser", "corpora", "models", "tokens", "training", "finetuning"},
-    "cli": {
-        "ranges",
-        "parser",
         "option_help",
->>>>>>> part9-P
         "corpora",
         "models",
         "tokens",
         "training",
         "finetuning",
         "sharing",
-<<<<<<< HEAD
-=======
         "planning",
         "diagnosis",
->>>>>>> part9-P
         "study",
     },
 }
@@ -103,12 +88,9 @@ def test_the_direction_has_no_circle():
     order = [
         "errors",
         "ranges",
-<<<<<<< HEAD
         "bands",
         "json_lines",
-=======
         "option_help",
->>>>>>> part9-P
         "parser",
         "corpora",
         "models",

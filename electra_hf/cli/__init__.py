@@ -11,11 +11,19 @@ from collections.abc import Sequence
 from importlib import import_module
 
 from electra_hf import __version__
-<<<<<<< HEAD
-from electra_hf.cli import checkpoint_import, compare, demo, export, fill, hub, report, runs, score
-=======
-from electra_hf.cli import checkpoint_import, compare, completion, doctor, runs, score
->>>>>>> part9-P
+from electra_hf.cli import (
+    checkpoint_import,
+    compare,
+    completion,
+    demo,
+    doctor,
+    export,
+    fill,
+    hub,
+    report,
+    runs,
+    score,
+)
 from electra_hf.errors import DEBUG_HELP, DEBUG_OPTION, run_script
 
 # These have a parser of their own, `option_parser` in their module here; most take the options of run_pretraining.py.
@@ -30,7 +38,7 @@ STAGES = {
     "prepare": ("doctor", "tokenizer", "prepare", "plan"),
     "train": ("study", "import"),
     "look": ("watch", "curves", "report", "detect", "fill", "score", "compare", "demo"),
-    "share": ("push", "export", "submission"),
+    "share": ("push", "export"),
 }
 
 
@@ -98,10 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     score.add_commands(commands)
     report.add_commands(commands)
     checkpoint_import.add_commands(commands)
-<<<<<<< HEAD
     hub.add_commands(commands)
     export.add_commands(commands)
-=======
     doctor.add_commands(commands)
->>>>>>> part9-P
     return parser

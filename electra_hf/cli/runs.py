@@ -47,7 +47,6 @@ def show_detection(options: argparse.Namespace) -> None:
     """`electra-hf detect`: the coloured texts, and for a whole run also its metrics and what to do next."""
     if options.num < 1:
         raise UsageError(f"--num {options.num}: give 1 or more")
-<<<<<<< HEAD
     if not 0 < options.mlm_probability <= 1:
         raise UsageError(f"--mlm_probability {options.mlm_probability}: give a share above 0, up to 1")
     if not 0 <= options.threshold <= 1:
@@ -55,14 +54,10 @@ def show_detection(options: argparse.Namespace) -> None:
     if options.temperature is not None and not 0 < options.temperature < math.inf:
         raise UsageError(f"--temperature {options.temperature}: give a number above 0")
     texts = given_texts(options)
+    from rich.console import Console
+
     from electra_hf.sharing.demo.tokens import is_byte_level
     from electra_hf.sharing.detection import judge, load_detector, read_samples, records_as_json
-=======
-    from rich.console import Console
-    from transformers.utils import logging
-
-    from electra_hf.sharing.detection import detect, load_detector, read_samples
->>>>>>> part9-P
     from electra_hf.sharing.rendering import render
     from electra_hf.sharing.samples import SAMPLES_NAME
 
@@ -116,14 +111,10 @@ def show_run(folder: Path, console: "Console") -> None:
 
 def draw_curves(options: argparse.Namespace) -> None:
     """`electra-hf curves`: one PNG of the whole run."""
-<<<<<<< HEAD
-    from electra_hf.sharing.curves import plot_training_curves
-    from electra_hf.sharing.logs import load_log_history
-=======
     from rich.console import Console
 
-    from electra_hf.sharing.curves import load_log_history, plot_training_curves
->>>>>>> part9-P
+    from electra_hf.sharing.curves import plot_training_curves
+    from electra_hf.sharing.logs import load_log_history
 
     path = plot_training_curves(
         load_log_history(options.run),
