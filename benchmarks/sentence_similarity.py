@@ -60,8 +60,8 @@ def embed(source: Exportable, model: Any, texts: list[str]) -> list[Tensor]:
 def score(first: Tensor, second: Tensor, judged: list[float]) -> tuple[float, float]:
     """Spearman's correlation, and the mean cosine of a text with the first one of the pair before."""
     cosine = torch.nn.functional.cosine_similarity
-    correlation = spearmanr(cosine(first, second).numpy(), judged).statistic
-    return float(correlation), float(cosine(first, first.roll(1, 0)).mean())
+    correlation: Any = spearmanr(cosine(first, second).numpy(), judged)
+    return float(correlation.statistic), float(cosine(first, first.roll(1, 0)).mean())
 
 
 def look_at(source: Exportable, model: Any, pairs: Pairs) -> list[tuple[float, float]]:

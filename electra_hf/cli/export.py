@@ -119,16 +119,15 @@ def _times(latency: "Latency | None") -> tuple[str, str]:
 def _remarks(result: "OnnxExport") -> list[str]:
     """What the columns of the table are of."""
     agreement = result.files[0].agreement
-    what = "texts" if agreement.texts else "random tokens, which say little: give --text_file"
+    unit = "texts" if result.task == "text-classification" else "tokens"
+    what = f"{agreement.compared:,} {unit}"
+    if not agreement.texts:
+        what += " (random ones, which say little: give --text_file)"
     remarks = []
     if agreement.commonest_decision is not None:
-        unit = "texts" if result.task == "text-classification" and agreement.texts else "tokens"
-        remarks.append(
-            f"Decisions: {agreement.compared:,} {unit} of {what}; always the commonest one: "
-            f"{agreement.commonest_decision:.2%}."
-        )
+        remarks.append(f"Decisions: {what}; always the commonest one: {agreement.commonest_decision:.2%}.")
     correlations = ", ".join(f"{file.name} {file.agreement.correlation:.6f}" for file in result.files)
-    remarks.append(f"Correlation with PyTorch's outputs on {what}: {correlations}.")
+    remarks.append(f"Correlation with PyTorch's outputs for {what}: {correlations}.")
     if measured := result.measured:
         threads = measured["num_threads"]
         remarks.append(

@@ -39,8 +39,6 @@ _CHATTER = (
     "Please consider to run pre-processing before quantization",
 )
 _CHATTING = ("", "torch.onnx._internal.exporter._registration", "onnxscript.optimizer._constant_folding")
-# Serialised protocol buffers hold 2 GiB; beyond, weights lie beside the file.
-_LARGEST_FILE = 2**31
 
 
 def make_inputs(
@@ -116,20 +114,24 @@ def quantize(path: Path, quantized: Path) -> None:
     Raises:
         ExportError: If onnxruntime cannot do it.
     """
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    large = path.stat().st_size > _LARGEST_FILE or path.with_name(f"{path.name}.data").exists()
+    large = path.with_name(f"{path.name}.data").exists()
+    model = onnx.load(path)
+    # The quantiser transposes weights of Gemm and keeps the shapes that were noted for them, which it then refuses.
+    del model.graph.value_info[:]
     try:
         with without_chatter():
             quantize_dynamic(
-                path,
+                model,
                 quantized,
                 weight_type=QuantType.QInt8,
                 per_channel=True,
                 reduce_range=True,
                 use_external_data_format=large,
             )
-    except (ValueError, RuntimeError) as error:
+    except (ValueError, RuntimeError, onnx.shape_inference.InferenceError) as error:
         raise ExportError(f"onnxruntime cannot quantise the model ({error}): leave --quantize out") from error
 
 

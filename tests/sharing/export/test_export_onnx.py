@@ -4,13 +4,20 @@ import dataclasses
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForTokenClassification, AutoTokenizer, ElectraForPreTraining
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+    AutoTokenizer,
+    ElectraForPreTraining,
+)
 
 from electra_hf.cli import run
 from electra_hf.errors import ExportError, UsageError
@@ -24,7 +31,8 @@ from electra_hf.sharing.export.onnx_folder import OnnxOptions, export_onnx
 
 def onnx_logits(folder: Path, encoded, file: str = "model.onnx") -> np.ndarray:
     session = onnxruntime.InferenceSession(str(folder / file), providers=["CPUExecutionProvider"])
-    return session.run(None, {each.name: encoded[each.name] for each in session.get_inputs()})[0]
+    output: Any = session.run(None, {each.name: encoded[each.name] for each in session.get_inputs()})[0]
+    return output
 
 
 @pytest.fixture(scope="module")
@@ -156,6 +164,19 @@ def test_other_families_detect_with_the_head_beside_the_encoder(make_run, tmp_pa
     found = onnx_logits(tmp_path / "onnx", {name: value.numpy() for name, value in encoded.items()})
     assert found.dtype == np.float16
     np.testing.assert_allclose(found, expected, atol=2e-2)
+
+
+def test_texts_with_several_labels_in_int8(make_classifier, tmp_path):
+    folder = make_classifier(tmp_path / "labels", num_labels=3, problem_type="multi_label_classification")
+    result = export_onnx(str(folder), tmp_path / "onnx", OnnxOptions(quantize="int8", latency_calls=0))
+    encoded = AutoTokenizer.from_pretrained(tmp_path / "onnx")(["w1 w2 w3", "w4"], padding=True, return_tensors="pt")
+    with torch.no_grad():
+        expected = AutoModelForSequenceClassification.from_pretrained(folder).eval()(**encoded).logits.numpy()
+    arrays = {name: value.numpy() for name, value in encoded.items()}
+    np.testing.assert_allclose(onnx_logits(tmp_path / "onnx", arrays), expected, atol=1e-4)
+    quantized = onnx_logits(tmp_path / "onnx", arrays, "model_quantized.onnx")
+    assert np.corrcoef(quantized.ravel(), expected.ravel())[0, 1] > 0.95
+    assert not result.files[0].agreement.texts
 
 
 def test_int8_starts_from_fp32(tmp_path):
