@@ -38,7 +38,7 @@ STAGES = {
     "prepare": ("doctor", "tokenizer", "prepare", "plan"),
     "train": ("study", "import"),
     "look": ("watch", "curves", "report", "detect", "fill", "score", "compare", "demo"),
-    "share": ("push", "export"),
+    "share": ("push", "export", "submission"),
 }
 
 
