@@ -27,10 +27,10 @@ def on_page_markdown(markdown: str, page: Any, config: Any, **_: Any) -> str:
 def link_to_repository(markdown: str, source: str, repository: str | None) -> str:
     """Links from a page to files outside docs/: to the repository's address, or text while there is none.
 
-    >>> link_to_repository("see [the recipe](../configs/a.yaml)", "page.md", None)
-    'see the recipe (`configs/a.yaml`)'
-    >>> link_to_repository("[`a.yaml`](../configs/a.yaml)", "page.md", "https://host/x")
-    '[`a.yaml`](https://host/x/blob/main/configs/a.yaml)'
+    >>> link_to_repository("see [the licence](../LICENSE)", "page.md", None)
+    'see the licence (`LICENSE`)'
+    >>> link_to_repository("see [the licence](../LICENSE)", "page.md", "https://host/x")
+    'see [the licence](https://host/x/blob/main/LICENSE)'
     """
 
     def replace(match: re.Match[str]) -> str:

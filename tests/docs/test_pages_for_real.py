@@ -85,5 +85,7 @@ def make_room(words: list[str], models: Path) -> None:
         folder = name.split("/checkpoint-")[0]
         if folder.startswith(("outputs/", "tokenizers/")) and not Path(folder).exists() and folder != output:
             shutil.copytree(models / ("electric" if "electric" in folder else "electra"), folder)
+        if "/checkpoint-" in name and not Path(name).exists():
+            shutil.copytree(Path(folder, "checkpoint-2"), name)
     if output and Path(output).exists() and not {"--resume_from_checkpoint", "--inspect"} & set(words):
         shutil.rmtree(output)

@@ -6,10 +6,9 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-import examples
-import hooks
 import pictures
 import pytest
+from examples import fenced
 from hooks import link_to_repository
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
@@ -142,6 +141,9 @@ def test_pictures_are_those_of_their_script(name):
     assert svg == pictures.PICTURES[name]()
 
 
-@pytest.mark.parametrize("module", [hooks, examples])
-def test_examples_of_the_site_s_own_modules(module):
-    assert doctest.testmod(module).attempted and not doctest.testmod(module).failed
+@pytest.mark.parametrize("function", [link_to_repository, fenced])
+def test_examples_of_the_site_s_own_functions(function):
+    runner = doctest.DocTestRunner()
+    for test in doctest.DocTestFinder().find(function, globs=dict(function.__globals__)):
+        runner.run(test)
+    assert runner.summarize().attempted and not runner.summarize().failed
