@@ -19,12 +19,13 @@ from transformers import PreTrainedTokenizerBase, TrainerCallback, TrainerContro
 
 from electra_hf.json_lines import JsonLines, read_rows
 from electra_hf.models import PretrainingModel
+from electra_hf.sharing.demo.tokens import choose_positions, encode, hide_what_is_no_word
+from electra_hf.sharing.logs import TEXTS_FILE
 from electra_hf.sharing.samples import SAMPLES_NAME
 
 logger = logging.getLogger(__name__)
 
-TEXTS_NAME = "text_samples.jsonl"
-# The fields of `detection.TokenRecord` in their order; suspicion is None where the model has learnt no such judgement.
+# The fields of `TokenRecord` in their order; suspicion is None where the model has learnt no such judgement.
 Token = tuple[str, str, bool, float | None, bool]
 Texts = list[list[Token]]
 _FIRST_STEP = 10
@@ -85,21 +86,10 @@ def mask_texts(
     """
     random, masked = torch.Generator().manual_seed(seed), []
     for text in texts:
-        encoding = tokenizer(
-            text, truncation=True, max_length=max_length, return_special_tokens_mask=True, return_offsets_mapping=True
-        )
-        special = [bool(flag) for flag in encoding["special_tokens_mask"]]
-        offsets: list[tuple[int, int]] = encoding["offset_mapping"]
-        gaps = [
-            # SentencePiece and byte-level BPE may count the white space before a word as part of it.
-            i > 0 and (start > offsets[i - 1][1] or text[start:end][:1].isspace())
-            for i, (start, end) in enumerate(offsets)
-        ]
-        ordinary = torch.tensor([i for i, is_special in enumerate(special) if not is_special], dtype=torch.long)
-        count = min(max(1, round(mask_probability * len(ordinary))), len(ordinary))
-        positions = ordinary[torch.randperm(len(ordinary), generator=random)[:count]].sort().values
-        if count:
-            masked.append(MaskedText(torch.tensor(encoding["input_ids"]), positions, special, gaps))
+        encoded = encode(text, tokenizer, max_length)
+        positions = choose_positions(encoded, mask_probability, random).sort().values
+        if len(positions):
+            masked.append(MaskedText(encoded.original_ids, positions, encoded.special.tolist(), encoded.gaps))
     return masked
 
 
@@ -148,9 +138,7 @@ def _observe(
     # A model with a second head, for pairs, calls them by another name.
     logits = output.logits if "logits" in output else output.prediction_logits  # (1, length, v)
     logits = logits[0, positions.to(model.device)].float().cpu()  # (count, v)
-    # A special token, or a row that only pads the embedding table, would be no word that a reader could judge.
-    logits[:, tokenizer.all_special_ids] = -torch.inf
-    logits[:, len(tokenizer) :] = -torch.inf
+    hide_what_is_no_word(logits, tokenizer)
     was_masked = torch.zeros(len(ids), dtype=torch.bool).index_fill(0, positions, True)
     suspicions: list[float | None] = [None] * len(ids)
     if model.has_generator:
@@ -224,7 +212,7 @@ class TextSamples(TrainerCallback):
             mask_probability=self.mask_probability,
             max_length=self.max_length,
         )
-        self._file = JsonLines(folder / TEXTS_NAME)
+        self._file = JsonLines(folder / TEXTS_FILE)
         # A finished run that is resumed makes no step, and keeps all of its observations.
         self._must_forget = state.global_step > 0
         if not state.global_step:

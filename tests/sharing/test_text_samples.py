@@ -12,7 +12,8 @@ from electra_hf.json_lines import read_rows
 from electra_hf.models import derive_generator_config
 from electra_hf.models.backbones import BACKBONES
 from electra_hf.sharing.demo.records import TokenRecord
-from electra_hf.sharing.text_samples import TEXTS_NAME, TextSamples, is_due, mask_texts, observe
+from electra_hf.sharing.logs import TEXTS_FILE
+from electra_hf.sharing.text_samples import TextSamples, is_due, mask_texts, observe
 from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import PretrainingArguments, PretrainingTrainer
 from electra_hf.training.objectives import OBJECTIVES
@@ -133,7 +134,7 @@ def test_objectives_with_nothing_to_show_say_so_once(objective, tmp_path, tokeni
     with caplog.at_level(logging.INFO, logger="electra_hf"):
         trainer.train()
     assert caplog.text.count(f"--objective {objective} neither detects") == 1
-    assert not (tmp_path / TEXTS_NAME).exists()
+    assert not (tmp_path / TEXTS_FILE).exists()
 
 
 def test_without_held_out_text_or_whole_weights_there_is_nothing(tmp_path, tokenizer, make_blocks, caplog):
@@ -143,11 +144,11 @@ def test_without_held_out_text_or_whole_weights_there_is_nothing(tmp_path, token
     with caplog.at_level(logging.INFO, logger="electra_hf"):
         trainer.train()
     assert "no held-out text (held_out_samples.txt)" in caplog.text and "part of the weights" in caplog.text
-    assert not (tmp_path / TEXTS_NAME).exists()
+    assert not (tmp_path / TEXTS_FILE).exists()
 
 
 def steps_of(folder: Path) -> list[int]:
-    return [row["step"] for row in read_rows(folder / TEXTS_NAME)]
+    return [row["step"] for row in read_rows(folder / TEXTS_FILE)]
 
 
 def test_training_is_the_same_to_the_last_bit(tmp_path, tokenizer, make_blocks):
@@ -159,9 +160,9 @@ def test_training_is_the_same_to_the_last_bit(tmp_path, tokenizer, make_blocks):
         runs[name] = [*trainer.model.parameters(), torch.get_rng_state()]
     assert all(torch.equal(*pair) for pair in zip(runs["with"], runs["without"], strict=True))
     assert steps_of(tmp_path / "with") == [0, 2, 4, 5]
-    first, *_, last = read_rows(tmp_path / "with" / TEXTS_NAME)
+    first, *_, last = read_rows(tmp_path / "with" / TEXTS_FILE)
     assert first["texts"] != last["texts"] and len(first["texts"]) == 3
-    assert not (tmp_path / "without" / TEXTS_NAME).exists()
+    assert not (tmp_path / "without" / TEXTS_FILE).exists()
 
 
 class StopAfter(TrainerCallback):
@@ -182,11 +183,11 @@ def test_a_resumed_run_has_the_observations_of_an_uninterrupted_one(tmp_path, to
     )
     stopped.train()
     assert steps_of(tmp_path / "run")[-1] == stop  # its last look
-    file = tmp_path / "run" / TEXTS_NAME
+    file = tmp_path / "run" / TEXTS_FILE
     file.write_bytes(file.read_bytes() + b'{"step": 6, "te')
     resumed = make_trainer(tmp_path / "run", make_model(), tokenizer, make_blocks, **options)
     resumed.train(resume_from_checkpoint=True)
-    assert file.read_bytes() == (tmp_path / "whole" / TEXTS_NAME).read_bytes()
+    assert file.read_bytes() == (tmp_path / "whole" / TEXTS_FILE).read_bytes()
     assert all(torch.equal(*pair) for pair in zip(whole.model.parameters(), resumed.model.parameters(), strict=True))
 
     before = file.read_bytes()
