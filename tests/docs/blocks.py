@@ -11,10 +11,8 @@ ROOT = Path(__file__).parents[2]
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
 # Programs that are recorded instead of run when a block is read.
 RECORDED = ("python", "electra-hf", "accelerate", "make", "pip", "wget", "git", "hf", "pre-commit")
-# What a reader has to put in; bash would take the brackets for something else.
-PLACEHOLDERS = ("<this repository>",)
 # Files that a block reads with bash's own means.
-FILES = ("hypotheses.txt",)
+FILES = ("hypotheses.txt", "sentences.txt")
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:(?<=\n\n)|\A)((?:    .*\n|\n(?=    ))+)")
 # Arguments end with a zero byte, commands with a record separator.
@@ -80,12 +78,9 @@ def commands(block: Block, folder: Path) -> list[list[str]]:
     record.write_text("", encoding="utf-8")
     # Lines of options alone, as some blocks have them, are recorded like commands.
     alone = f'command_not_found_handle() {{ [ "${{1#--}}" != "$1" ] || return 127; NAME=options; {_RECORD}; }}\n'
-    text = block.text
-    for placeholder in PLACEHOLDERS:
-        text = text.replace(placeholder, "PLACEHOLDER")
     environment = {"PATH": f"{programs}:/usr/bin:/bin", "RECORD": str(record), "HOME": str(folder)}
     done = subprocess.run(
-        ["bash", "-e", "-c", alone + text],
+        ["bash", "-e", "-c", alone + block.text],
         cwd=folder,
         env={**environment, "LANG": os.environ.get("LANG", "C.UTF-8")},
         capture_output=True,

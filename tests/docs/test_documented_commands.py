@@ -16,8 +16,6 @@ from blocks import PAGES, ROOT, Block, blocks, commands
 
 from electra_hf.errors import ElectraHfError
 
-# Commands that other branches bring; to be emptied when they are here.
-NOT_HERE_YET = ("plan", "push", "watch")
 # Options of other people's programs that pages name.
 FOREIGN = {
     "docs/cluster.md": {"--kill-on-invalid-dep"},
@@ -45,6 +43,7 @@ OUTSIDE = {
     "hf": "huggingface_hub's login, which asks for a token",
     "pre-commit": "installs the hooks of .pre-commit-config.yaml",
     "python -c": "Python of one line, compiled below",
+    "python space/app.py": "the copy that the command before it makes; test_space.py runs one",
     "python run_mlm.py": "transformers' own example, which is not part of its package",
 }
 
@@ -80,8 +79,6 @@ def check(words: list[str]) -> None:
         # Options alone are of the source of text, which these commands share.
         parsers.parse_only(["run_pretraining.py", *rest])
     elif program == "electra-hf":
-        if words[1] in NOT_HERE_YET and words[1] not in parsers.console_commands():
-            return
         parsers.parse_only(words)
     elif program == "accelerate":
         check_launch(rest)
@@ -111,7 +108,7 @@ def check_python(words: list[str]) -> None:
         launcher = importlib.import_module(words[1])
         options = launcher.get_args_parser().parse_args(words[2:])
         check_python([options.training_script, *options.training_script_args])
-    elif script.startswith("benchmarks/"):
+    elif script.startswith(("benchmarks/", "tests/")):
         check_benchmark(words)
     elif script in parsers.SCRIPTS:
         # The file of an earlier run has the options of that run.
