@@ -228,7 +228,7 @@ def _kernels(checks: list[dict[str, str]]) -> str:
         advice = f"{error}; without them training on a CPU is slower, and the same"
         _note(checks, WARNING, "the compiled CPU kernels cannot be used", advice)
         return f"cannot be used: {error}"
-    sizes = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
+    sizes: dict[str, Any] = {"embedding_size": 16, "hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.manual_seed(0)
         model = ElectraModel(ElectraConfig(vocab_size=64, intermediate_size=64, **sizes)).eval()

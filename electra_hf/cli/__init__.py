@@ -49,9 +49,8 @@ class _ParserOfCommands(argparse.ArgumentParser):
         formatter = self._get_formatter()
         formatter.add_usage("electra-hf COMMAND [options]", [], [])
         formatter.add_text(self.description)
-        commands, *options = sorted(
-            self._actions, key=lambda action: not action.choices or bool(action.option_strings)
-        )
+        commands = next(each for each in self._actions if isinstance(each, argparse._SubParsersAction))
+        options = [each for each in self._actions if each is not commands]
         lines = {line.dest: line for line in commands._get_subactions()}
         for stage, names in STAGES.items():
             formatter.start_section(stage)

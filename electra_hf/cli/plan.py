@@ -126,13 +126,14 @@ def _model_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
 
 def _run_rows(plan: dict[str, Any]) -> list[tuple[str, str]]:
     run, text, flops = plan["run"], plan["text"], plan["flops"]
-    blocks = "unknown" if text["blocks"] is None else f"{text['blocks']:,} blocks, {_count(text['tokens'])} tokens"
+    known = text["blocks"] is not None
+    blocks = f"{text['blocks']:,} blocks, {_count(text['tokens'])} tokens ({text['how']})" if known else text["how"]
     steps = f"{run['steps']:,}" if run["steps"] is not None else "unknown: give --max_steps, or prepare the corpus"
     if run["schedule_minutes"] is not None:
         about = f", about {run['steps']:,} steps here" if run["steps"] is not None else ""
         steps = f"as many as fit into {run['schedule_minutes']:g} minutes{about}"
     rows = [
-        ("text", f"{blocks} ({text['how']})"),
+        ("text", blocks),
         ("steps", steps),
         ("tokens per step", f"{run['tokens_per_step']:,}"),
         ("tokens in all", _count(run["tokens"])),

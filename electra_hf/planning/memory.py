@@ -8,6 +8,7 @@ The fused layers on a CPU keep less, and a compiler chooses anew what is kept.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from inspect import signature
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -102,7 +103,7 @@ def activation_bytes(model: PretrainingModel, shape: Shape, mlm_probability: flo
     model.implementation = "plain"
     model.train()
     if mixed:
-        model.to(torch.bfloat16)
+        cast(Any, model).to(torch.bfloat16)
     try:
         few, more = (
             kept_bytes(model, stand_in_batch(model, Shape(rows, shape.length), mlm_probability))
@@ -112,7 +113,7 @@ def activation_bytes(model: PretrainingModel, shape: Shape, mlm_probability: flo
         model.implementation = implementation
         model.train(training)
         if mixed:
-            model.to(dtypes.pop())
+            cast(Any, model).to(dtypes.pop())
     row = (more - few) / (_MORE - _FEW)
     return round(few + row * (shape.rows - _FEW))
 
