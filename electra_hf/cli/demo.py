@@ -26,7 +26,7 @@ def add_commands(commands: Any) -> None:
         help="a public address through a server of gradio, for a week (default: false)",
     )  # fmt: skip
     space = demo.add_argument_group("as a Space of the Hub")
-    space.add_argument("--as-space", "--as_space", type=Path, metavar="FOLDER", help="write the demo there, and stop")
+    space.add_argument("--as_space", "--as-space", type=Path, metavar="FOLDER", help="write the demo there, and stop")
     space.add_argument("--hub_model_id", metavar="OWNER/NAME", help="where the Space loads the model from")
     space.add_argument("--copy_model", action="store_true", help="put the model's files into the Space instead")
     space.add_argument("--title", help="heading of the page (default: from the model's name)")

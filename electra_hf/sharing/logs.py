@@ -138,7 +138,7 @@ def _observation(row: dict[str, Any], place: str) -> tuple[int, list[JudgedText]
 
 
 def _judged_text(tokens: list[list[Any]]) -> JudgedText:
-    records = [TokenRecord(*start, suspicion or 0.0, gap) for *start, suspicion, gap in tokens]
+    records = [TokenRecord(token[0], token[1], token[2], token[3] or 0.0, token[4]) for token in tokens]
     return JudgedText(records, [token[3] is not None for token in tokens], cut=0)
 
 

@@ -172,9 +172,9 @@ def _corpora(facts: ModelCardFacts) -> str:
 def _generator(facts: ModelCardFacts) -> str | None:
     if "towers" in facts:
         return f"two towers (`generator_forward/`, `generator_backward/`), each {facts['towers']}"
-    if "generator_name" in facts and "generator" in facts:
-        return f"{facts['generator']} (in `{facts['generator_name']}`)"
-    return facts.get("generator")
+    if "generator" not in facts:
+        return None
+    return f"{facts['generator']} (in `{facts.get('generator_name', 'generator/')}`)"
 
 
 def _amount(facts: ModelCardFacts) -> str:

@@ -199,7 +199,7 @@ _ALL = (
         name="rtd",
         about="A text encoder pre-trained as in ELECTRA ([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a "
         "small generator swaps some tokens of a text, and this model, the discriminator, learns to tell which ones. "
-        "It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        "It is meant to be fine-tuned.",
         tags=("electra", "replaced-token-detection", "pretraining"),
         model=ElectraForReplacedTokenDetection,
         meter=ReplacedTokenDetectionMeter,
@@ -226,7 +226,7 @@ _ALL = (
         about="A text encoder pre-trained as ELECTRA 15 %, an ablation of ELECTRA "
         "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
         "this model, the discriminator, learns to tell which ones, from the masked positions only. It is meant to be "
-        "fine-tuned. The generator is in the folder `generator/`.",
+        "fine-tuned.",
         tags=("electra", "replaced-token-detection", "pretraining"),
         model=ElectraForMaskedTokenDetection,
         meter=MaskedTokenDetectionMeter,
@@ -239,8 +239,7 @@ _ALL = (
         name="replace_mlm",
         about="A text encoder pre-trained as Replace MLM, an ablation of ELECTRA "
         "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
-        "this model learns to restore them. It has never seen a mask token. It is meant to be fine-tuned. The "
-        "generator is in the folder `generator/`.",
+        "this model learns to restore them. It has never seen a mask token. It is meant to be fine-tuned.",
         tags=("masked-language-modeling", "pretraining"),
         model=EncoderForReplacedMaskedLanguageModeling,
         meter=ReplacedMaskedLanguageModelingMeter,
@@ -254,7 +253,7 @@ _ALL = (
         about="A text encoder pre-trained as All-Tokens MLM, an ablation of ELECTRA "
         "([Clark et al., 2020](https://arxiv.org/abs/2003.10555)): a small generator swaps some tokens of a text, and "
         "this model learns to restore the whole text, with a mechanism that copies what was not swapped. It has never "
-        "seen a mask token. It is meant to be fine-tuned. The generator is in the folder `generator/`.",
+        "seen a mask token. It is meant to be fine-tuned.",
         tags=("masked-language-modeling", "pretraining"),
         model=EncoderForAllTokensMaskedLanguageModeling,
         meter=AllTokensMaskedLanguageModelingMeter,

@@ -48,7 +48,7 @@ def bash_script(tmp_path_factory) -> str:
     ("words", "expected"),
     [
         (["doc"], ["doctor"]),
-        (["detect", "--te"], ["--text"]),
+        (["detect", "--tex"], ["--text"]),
         (["plan", "--max_st"], ["--max_steps"]),
         (["prepare", "--packing", "el"], ["electra"]),
         (["tokenizer", "tr"], ["train"]),

@@ -31,6 +31,8 @@ REDUCED = {
 # Code that cannot run here, and why; its imports do.
 IMPORTED_ONLY = {
     "docs/cluster.md": "submits jobs to Slurm",
+    "docs/export.md": "needs exported folders; the tests of exports run these pieces, and read them from the page",
+    "docs/hub.md": "loads a revision from the Hub; test_pushing_scripts.py does so from a stand-in",
     "docs/tagging.md": "loads a tagger with a CRF; test_pages_for_real.py runs it after the page's commands",
     "docs/backbones.md": "one line for a model of the reader's; run on a model below",
 }

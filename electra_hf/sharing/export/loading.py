@@ -160,6 +160,11 @@ def load_exportable(name: str, *, task: str = "auto", subfolder: str = "", **con
         if subfolder:
             raise CheckpointError(f"{where}: what detects replaced tokens is at the root: leave --subfolder out")
         detector = load_detector(name)
+        if detector.electric is not None:
+            raise CheckpointError(
+                f"{where} is an Electric model, whose scores are energies and no suspicions: see them with electra-hf "
+                f"score, or export its encoder by --task {FEATURES}"
+            )
         return _adapted(Exportable(name, task, detector.discriminator.float().eval(), detector.tokenizer))
     tokenizer = _load_tokenizer(name)
     model = _load_with_head(where, task, name, subfolder, config)
