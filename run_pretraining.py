@@ -216,6 +216,7 @@ def make_trainer(
                 mask_fraction=data_args.mlm_probability,
                 fresh=checkpoint is None and not loaded,
                 loaded=() if checkpoint else loaded,
+                initializer_range=model.config.main_config.initializer_range,
             ),
             RunInfo(
                 run_facts(model, args, mask_probability=data_args.mlm_probability, length=data_args.max_seq_length)

@@ -15,25 +15,32 @@ from electra_hf.training.objectives import Objective, Start
 
 logger = logging.getLogger(__name__)
 
+# Standard deviation of the fresh weights that the tolerances of start values are for.
+_USUAL_WEIGHTS = 0.02
 # A loaded half whose first loss is above this share of a fresh one's has learnt nothing that fits.
 _NEAR_FRESH = 0.9
 
 
-def check_start(metrics: Mapping[str, float], starts: Iterable[Start]) -> list[str]:
+def check_start(
+    metrics: Mapping[str, float], starts: Iterable[Start], initializer_range: float = _USUAL_WEIGHTS
+) -> list[str]:
     """Compare the first losses of a freshly initialised model with what they should be.
 
     Args:
         metrics: Of the first step, in nats.
         starts: What the objective expects.
+        initializer_range: Standard deviation of the fresh weights. The wider they are, the further fresh logits lie
+            from zero: a loss grows by their variance, an eighth of it for a coin.
 
     Returns:
         One sentence per deviation; empty when the start is right.
     """
+    wider = max(1.0, initializer_range / _USUAL_WEIGHTS) ** 2
     return [
         f"The {start.part} starts at loss {metrics[start.metric]:.2f}; a fresh one starts near {start.formula} = "
         f"{start.value:.2f}. Check the initialisation, and that tokenizer and model have the same vocabulary."
         for start in starts
-        if abs(metrics[start.metric] - start.value) > start.tolerance
+        if abs(metrics[start.metric] - start.value) > start.tolerance * wider
     ]
 
 
@@ -77,6 +84,7 @@ class HealthCallback(TrainerCallback):
         mask_fraction: Masked positions per token.
         fresh: The weights were just initialised, so the start values are known.
         loaded: The attributes of the model whose weights were loaded to start with, which must start below them.
+        initializer_range: Standard deviation of fresh weights.
     """
 
     def __init__(
@@ -86,12 +94,14 @@ class HealthCallback(TrainerCallback):
         mask_fraction: float,
         fresh: bool,
         loaded: Collection[str] = (),
+        initializer_range: float = _USUAL_WEIGHTS,
     ):
         self.objective = objective
         self.starts = objective.starts(vocab_size)
         self.mask_fraction = mask_fraction
         self.fresh = fresh
         self.loaded = loaded
+        self.initializer_range = initializer_range
         self.warned: set[str] = set()
 
     def on_step_end(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: object) -> None:
@@ -116,7 +126,7 @@ class HealthCallback(TrainerCallback):
                 "with --bf16 instead of --fp16 if the device has it"
             )
         if state.global_step == 1 and self.fresh:
-            for finding in check_start(logs, self.starts):
+            for finding in check_start(logs, self.starts, self.initializer_range):
                 logger.warning(finding)
             return
         if state.global_step == 1 and self.loaded:

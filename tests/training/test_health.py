@@ -21,6 +21,14 @@ def test_a_right_start_passes_and_a_wrong_one_is_explained():
     assert "ln 2" in findings[1]
 
 
+def test_wide_weights_may_start_further_away():
+    start = {"generator_loss": math.log(1000), "rtd_loss": 1.5}
+    (finding,) = check_start(start, RTD.starts(1000))
+    assert "discriminator starts at loss 1.50" in finding
+    assert check_start(start, RTD.starts(1000), initializer_range=0.08) == []
+    assert len(check_start({**start, "rtd_loss": 9.0}, RTD.starts(1000), initializer_range=0.08)) == 1
+
+
 @pytest.mark.parametrize(
     ("change", "progress", "names"),
     [
