@@ -177,7 +177,8 @@ def push_run(
     command = push_command(folder, target, with_checkpoints=with_checkpoints)
     with explained(
         f"{folder} is complete, but could not be uploaded to {target.repo_id}",
-        f"{_LOGIN} if that is the reason, then `{command}` sends what is missing",
+        f"`{command}` sends what is missing",
+        refused=f"{_LOGIN}, then `{command}` sends what is missing",
     ):
         api = HfApi(token=token)
         target = _make_repositories(api, target)
@@ -313,11 +314,12 @@ def _is_same(item: Path | bytes, entry: RepoFile) -> bool:
 
 
 @contextmanager
-def explained(problem: str, hint: str) -> Iterator[None]:
+def explained(problem: str, hint: str, *, refused: str | None = None) -> Iterator[None]:
     try:
         yield
     except _ERRORS as error:
-        raise CheckpointError(f"{problem}: {reason(error)}: {hint}") from error
+        is_refused = isinstance(error, HfHubHTTPError) and error.response.status_code in (401, 403, 404)
+        raise CheckpointError(f"{problem}: {reason(error)}: {refused or hint if is_refused else hint}") from error
 
 
 def reason(error: BaseException) -> str:
