@@ -32,20 +32,14 @@ from electra_hf.sharing.search_plots import search_table, write_search_report
 from electra_hf.sharing.text_formats import as_html, as_markdown
 from electra_hf.sharing.text_samples import Texts, TextSamples
 from electra_hf.tokens.blocks import BlockDataset
-from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
 from electra_hf.training import (
     DataArguments,
     ModelArguments,
     PretrainingArguments,
-    PretrainingTrainer,
 )
 from electra_hf.training.checkpoints import claim_output_dir, resolve_resume
-from electra_hf.training.health import HealthCallback
 from electra_hf.training.metrics import unigram_accuracy
-from electra_hf.training.model_setup import build_model, loaded_parts
-from electra_hf.training.objective_checks import check_objective, mask_shares
-from electra_hf.training.objectives import objective_named
-from electra_hf.training.run_files import RunInfo, run_facts
+from electra_hf.training.objective_checks import check_objective
 from electra_hf.training.search import (
     PRETRAINING_SPACE,
     ReportToTrial,
@@ -64,6 +58,7 @@ from electra_hf.training.setup import (
     start_logging,
 )
 from electra_hf.training.trackers import Tracker, trackers_among
+from electra_hf.training.trainer_setup import make_trainer
 from electra_hf.training.warmups import warmup_plan
 
 # Held-out documents that are prepared when the corpus itself is only streamed.
@@ -176,53 +171,6 @@ def main() -> None:
         if hub is not None:
             push_finished(output_dir, hub, args, push)
     end_processes()
-
-
-def make_trainer(
-    model_args: ModelArguments,
-    data_args: DataArguments,
-    args: PretrainingArguments,
-    tokenizer: PreTrainedTokenizerBase,
-    train_blocks: Dataset | None,
-    eval_blocks: Dataset | None,
-    checkpoint: Path | None = None,
-) -> PretrainingTrainer:
-    """A model that is fresh or loaded, and its Trainer."""
-    model = build_model(model_args, data_args, tokenizer)
-    # An encoder under a fresh head starts like a fresh one.
-    loaded = tuple(part for part in loaded_parts(model_args) if part != model.main_part or not model.fresh_weights)
-    objective = objective_named(model.config.objective)
-    mask, random = mask_shares(objective, data_args)
-    return PretrainingTrainer(
-        model=model,
-        args=args,
-        train_dataset=train_blocks,
-        eval_dataset=eval_blocks,
-        data_collator=DataCollatorForReplacedTokenDetection(
-            tokenizer=tokenizer,
-            mlm_probability=data_args.mlm_probability,
-            mask_replace_prob=mask,
-            random_replace_prob=random,
-            seed=args.seed,
-            always_attention_mask=data_args.streaming,
-            **data_args.masking_options,
-            pair_labels=objective.packing is not None,
-        ),
-        processing_class=tokenizer,
-        callbacks=[
-            HealthCallback(
-                objective,
-                vocab_size=model.config.vocab_size,
-                mask_fraction=data_args.mlm_probability,
-                fresh=checkpoint is None and not loaded,
-                loaded=() if checkpoint else loaded,
-                initializer_range=model.config.main_config.initializer_range,
-            ),
-            RunInfo(
-                run_facts(model, args, mask_probability=data_args.mlm_probability, length=data_args.max_seq_length)
-            ),
-        ],
-    )
 
 
 def tell_trackers(tracker: Tracker) -> Callable[[int, Texts], None]:

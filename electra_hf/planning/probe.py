@@ -140,11 +140,14 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     """Train, evaluate, save and draw, and say how long each took."""
     for name in _IMPORTED_BY_A_RUN:
         import_module(name)
+    from transformers import set_seed
+
     from electra_hf.parser import ConfigArgumentParser
     from electra_hf.planning.probe_callback import StepTimes
     from electra_hf.sharing.curves import plot_training_curves
     from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
     from electra_hf.training.setup import open_prepared_blocks, open_tokenizer, start_logging
+    from electra_hf.training.trainer_setup import make_trainer
 
     types = (ModelArguments, DataArguments, PretrainingArguments)
     model_args, data_args, args = ConfigArgumentParser(types).parse([], settings=task["settings"], where="the probe")
@@ -152,7 +155,8 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
     tokenizer = open_tokenizer(model_args, data_args, args, None, None)
     blocks = open_prepared_blocks(tokenizer, data_args, args, split="train")
     held_out = open_prepared_blocks(tokenizer, data_args, args, split="validation") if args.do_eval else None
-    trainer = _make_trainer(model_args, data_args, args, tokenizer, blocks, held_out)
+    set_seed(args.seed)
+    trainer = make_trainer(model_args, data_args, args, tokenizer, blocks, held_out)
     times = StepTimes(task["seconds"], trainer, data_args.max_seq_length)
     trainer.add_callback(times)
     before = resident_bytes("VmRSS")
@@ -190,38 +194,6 @@ def work(task: dict[str, Any]) -> dict[str, Any]:
         "resident_bytes": resident_bytes("VmHWM"),
         "device_bytes": times.device_bytes(),
     }
-
-
-def _make_trainer(model_args: Any, data_args: Any, args: Any, tokenizer: Any, blocks: Any, held_out: Any) -> Any:
-    from transformers import set_seed
-
-    from electra_hf.tokens.masking import DataCollatorForReplacedTokenDetection
-    from electra_hf.training import PretrainingTrainer
-    from electra_hf.training.model_setup import build_model
-    from electra_hf.training.objective_checks import mask_shares
-    from electra_hf.training.objectives import objective_named
-
-    set_seed(args.seed)
-    model = build_model(model_args, data_args, tokenizer)
-    objective = objective_named(model.config.objective)
-    mask, random = mask_shares(objective, data_args)
-    collator = DataCollatorForReplacedTokenDetection(
-        tokenizer=tokenizer,
-        mlm_probability=data_args.mlm_probability,
-        mask_replace_prob=mask,
-        random_replace_prob=random,
-        seed=args.seed,
-        **data_args.masking_options,
-        pair_labels=objective.packing is not None,
-    )
-    return PretrainingTrainer(
-        model=model,
-        args=args,
-        train_dataset=blocks,
-        eval_dataset=held_out,
-        data_collator=collator,
-        processing_class=tokenizer,
-    )
 
 
 def resident_bytes(field: str) -> int:
