@@ -41,7 +41,14 @@ def test_it_learns_and_the_numbers_of_all_seeds_are_there(two_seeds: tuple[Path,
 
 def test_a_person_is_told_what_happened_and_how_to_go_on(two_seeds: tuple[Path, str]):
     folder, printed = two_seeds
-    for text in ["train 240, validation 40, test 20", "seed 7:", "seed 8:", "accuracy", "hf upload", str(folder)]:
+    for text in [
+        "train 240, validation 40, test 20",
+        "seed 7:",
+        "seed 8:",
+        "accuracy",
+        "electra-hf push",
+        str(folder),
+    ]:
         assert text in printed
     for name in ["results.md", "results.png", "README.md", "finetuning_config.yaml", "config.json"]:
         assert (folder / name).stat().st_size > 0
