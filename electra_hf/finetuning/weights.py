@@ -4,10 +4,7 @@ transformers fills weights that it did not find with noise and prints a report. 
 head is an error.
 """
 
-import logging
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -25,7 +22,7 @@ from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.finetuning.arguments import EncoderArguments
 from electra_hf.models.attention import check_attention_name
 from electra_hf.models.backbones import keep_padding_out
-from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
+from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem, without_report
 from electra_hf.models.configuration import impossible_size
 from electra_hf.models.initialization import initialize_as_reference
 
@@ -110,7 +107,7 @@ def load_model(
     name = model_args.model_name_or_path
     kwargs = {"attn_implementation": model_args.attn_implementation} if model_args.attn_implementation else {}
     try:
-        with _without_report():
+        with without_report():
             model, info = auto_class.from_pretrained(
                 name,
                 config=config,
@@ -145,22 +142,6 @@ def load_model(
         )
     keep_padding_out(model)
     return model, missing | set(mismatched)
-
-
-@contextmanager
-def _without_report() -> Iterator[None]:
-    """Leave out transformers' table of missing weights, which also appears where all is as it should be."""
-    # A filter and not a level, which transformers would take for a wish to check the sharding.
-    reporter = logging.getLogger("transformers.modeling_utils")
-    reporter.addFilter(_is_no_report)
-    try:
-        yield
-    finally:
-        reporter.removeFilter(_is_no_report)
-
-
-def _is_no_report(record: logging.LogRecord) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
 
 
 def describe_missing(model: PreTrainedModel, missing: set[str]) -> list[str]:

@@ -11,9 +11,11 @@ Each half holds its own copy of the shared embeddings, so that both load alone.
 """
 
 import json
+import logging
 import os
 import pickle
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -261,3 +263,19 @@ def disagreeing_embeddings(target: str, source: str) -> CheckpointError:
         f"{target} and {source} hold different values, so they cannot be shared; load both halves from one run, "
         "or pass --embedding_sharing none"
     )
+
+
+@contextmanager
+def without_report() -> Iterator[None]:
+    """Leave out transformers' table of missing weights, which also appears where all is as it should be."""
+    # A filter and not a level, which transformers would take for a wish to check the sharding.
+    reporter = logging.getLogger("transformers.modeling_utils")
+    reporter.addFilter(_is_no_report)
+    try:
+        yield
+    finally:
+        reporter.removeFilter(_is_no_report)
+
+
+def _is_no_report(record: logging.LogRecord) -> bool:
+    return "LOAD REPORT" not in record.getMessage()

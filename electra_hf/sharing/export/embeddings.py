@@ -17,8 +17,9 @@ import transformers
 
 from electra_hf import __version__
 from electra_hf.errors import ExportError, UsageError
+from electra_hf.models.checkpoint import without_report
 from electra_hf.sharing.export.folder import REPORT_NAME, check_output, import_extra, published
-from electra_hf.sharing.export.loading import FEATURES, Exportable, load_exportable, without_report
+from electra_hf.sharing.export.loading import FEATURES, Exportable, load_exportable
 
 TOLERANCE = 1e-5
 # Of several lengths, so that most of them are padded when they are encoded together.

@@ -1,8 +1,5 @@
 """What is exported: a model with the head of its task, in fp32 on the CPU, and its tokenizer."""
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,7 +20,7 @@ from transformers import (
 
 from electra_hf.errors import CheckpointError, UsageError
 from electra_hf.models.backbones import BACKBONES, EncoderWithDetectionHead, keep_padding_out
-from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem
+from electra_hf.models.checkpoint import LOADING_ERRORS, loading_problem, without_report
 from electra_hf.models.crf import LinearChainCRF, allowed_transitions
 from electra_hf.models.crf_checkpoint import CRF_SCHEME, find_crf, has_crf, read_crf
 from electra_hf.models.objective_files import load_objective
@@ -259,21 +256,6 @@ def _load_with_head(where: str, task: str, name: str, subfolder: str, config: di
         )
     model.config.architectures = [type(model).__name__]
     return model.eval()
-
-
-@contextmanager
-def without_report() -> Iterator[None]:
-    """Leave out transformers' table of weights that are missing or left over: heads and poolers, or found below."""
-    reporter = logging.getLogger("transformers.modeling_utils")
-    reporter.addFilter(_is_no_report)
-    try:
-        yield
-    finally:
-        reporter.removeFilter(_is_no_report)
-
-
-def _is_no_report(record: logging.LogRecord) -> bool:
-    return "LOAD REPORT" not in record.getMessage()
 
 
 def _crf_tables(where: str, config: Any, name: str, subfolder: str) -> dict[str, np.ndarray]:
