@@ -19,7 +19,7 @@ from transformers import PreTrainedTokenizerBase, set_seed
 
 from electra_hf.cli.hub import hub_target, push_finished, push_while_training
 from electra_hf.cli.pretraining_card import describe_run
-from electra_hf.corpora import Corpus, Limited, hold_out
+from electra_hf.corpora import Corpus, Limited
 from electra_hf.corpora.arguments import open_source
 from electra_hf.corpora.remote import as_path
 from electra_hf.errors import UsageError, run_script
@@ -50,20 +50,18 @@ from electra_hf.training.search import (
     search,
 )
 from electra_hf.training.setup import (
+    STREAMED_VALIDATION_DOCUMENTS,
     end_processes,
     leaves_together,
     open_blocks,
     open_prepared_blocks,
     open_tokenizer,
+    split_corpus,
     start_logging,
 )
 from electra_hf.training.trackers import Tracker, trackers_among
 from electra_hf.training.trainer_setup import make_trainer
 from electra_hf.training.warmups import warmup_plan
-
-# Held-out documents that are prepared when the corpus itself is only streamed.
-STREAMED_VALIDATION_DOCUMENTS = 1_000
-
 
 ARGUMENTS = (ModelArguments, DataArguments, PretrainingArguments, SearchArguments)
 
@@ -71,12 +69,10 @@ ARGUMENTS = (ModelArguments, DataArguments, PretrainingArguments, SearchArgument
 def open_corpus(data_args: DataArguments, model_args: ModelArguments, seed: int) -> tuple[Corpus, Corpus | None]:
     """Training and evaluation documents; what is held out is in one of them only."""
     corpus = open_source(data_args, seed, cache_dir=model_args.cache_dir)
-    if data_args.validation_file:
-        return corpus, open_source(data_args.for_files(data_args.validation_file), seed)
-    if not data_args.validation_split_percentage:
-        return corpus, None
-    train, validation = hold_out(corpus, data_args.validation_split_percentage, seed)
-    return train, Limited(validation, STREAMED_VALIDATION_DOCUMENTS) if data_args.streaming else validation
+    train, validation = split_corpus(corpus, data_args, seed)
+    if data_args.streaming and validation is not None and not data_args.validation_file:
+        validation = Limited(validation, STREAMED_VALIDATION_DOCUMENTS)
+    return train, validation
 
 
 @leaves_together

@@ -20,7 +20,7 @@ from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import PreTrainedTokenizerBase
 
 from electra_hf.corpora.arguments import open_source
-from electra_hf.corpora.corpus import Corpus, hold_out
+from electra_hf.corpora.corpus import Corpus
 from electra_hf.corpora.files import file_identity, find_files
 from electra_hf.corpora.named import find_named_corpus
 from electra_hf.corpora.remote import as_path, is_remote
@@ -32,14 +32,17 @@ from electra_hf.tokens.shards import MANIFEST
 from electra_hf.tokens.tokenizers import SPECIAL_TOKENS, load_tokenizer, train_wordpiece
 from electra_hf.tokens.tokenizers.special import wrap
 from electra_hf.training import DataArguments, ModelArguments, PretrainingArguments
-from electra_hf.training.setup import open_prepared_blocks, open_tokenizer
+from electra_hf.training.setup import (
+    STREAMED_VALIDATION_DOCUMENTS,
+    open_prepared_blocks,
+    open_tokenizer,
+    split_corpus,
+)
 
 logger = logging.getLogger(__name__)
 
 LOOKED_AT_CHARACTERS = 8_000_000
 LOOKED_AT_SECONDS = 15.0  # of the processor
-# Held-out documents of a stream that are prepared (run_pretraining.py).
-_STREAMED_VALIDATION_DOCUMENTS = 1_000
 _WORDS_IN_A_LINE, _LINES_IN_A_DOCUMENT = 20, 25
 _PROC_IO = Path("/proc/self/io")
 
@@ -168,11 +171,11 @@ def _local(
     facts = TextFacts(stand_in_tokenizer(len(SPECIAL_TOKENS)), scratch, "")
     whole = share == 1
     if whole:
-        sides = split_corpus(corpus, data_args, args)
+        sides = _sides(corpus, data_args, args)
     else:  # of a sample nothing needs to be held out
         sides: dict[str, Corpus] = dict.fromkeys(("train", "validation")[: 1 + args.do_eval], Texts(texts))
         if data_args.validation_file and args.do_eval:
-            sides = split_corpus(Texts(texts), data_args, args)
+            sides = _sides(Texts(texts), data_args, args)
     start = now()
     if model_args.train_tokenizer:
         facts.tokenizer = _train(model_args, data_args, sides["train"])
@@ -212,15 +215,9 @@ def _local(
     return facts
 
 
-def split_corpus(corpus: Corpus, data_args: DataArguments, args: PretrainingArguments) -> dict[str, Corpus]:
-    """Training text, and what is evaluated on if anything is."""
-    if data_args.validation_file:
-        sides = (corpus, open_source(data_args.for_files(data_args.validation_file), args.seed))
-    elif data_args.validation_split_percentage:
-        sides = hold_out(corpus, data_args.validation_split_percentage, args.seed)
-    else:
-        return {"train": corpus}
-    return dict(zip(("train", "validation")[: 1 + args.do_eval], sides, strict=False))
+def _sides(corpus: Corpus, data_args: DataArguments, args: PretrainingArguments) -> dict[str, Corpus]:
+    train, validation = split_corpus(corpus, data_args, args.seed)
+    return {"train": train} | ({"validation": validation} if validation is not None and args.do_eval else {})
 
 
 def read_sample(
@@ -279,7 +276,7 @@ def _count(
     if validation and args.do_eval:
         held = validation["blocks"] * (held_out / share if held_out else 1)
         if data_args.streaming and not data_args.validation_file:
-            held = min(held, validation["blocks"] / validation["documents"] * _STREAMED_VALIDATION_DOCUMENTS)
+            held = min(held, validation["blocks"] / validation["documents"] * STREAMED_VALIDATION_DOCUMENTS)
         facts.eval_blocks = round(min(held, data_args.max_eval_samples or held))
 
 

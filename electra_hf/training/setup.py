@@ -14,7 +14,8 @@ from accelerate.utils import broadcast_object_list
 from torch.utils.data import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from electra_hf.corpora import Corpus
+from electra_hf.corpora import Corpus, hold_out
+from electra_hf.corpora.arguments import open_source
 from electra_hf.corpora.remote import as_path
 from electra_hf.errors import ElectraHfError, Interrupted, PreparationError, UsageError
 from electra_hf.tokens.blocks import BlockDataset
@@ -24,6 +25,9 @@ from electra_hf.tokens.streaming import StreamingBlocks
 from electra_hf.tokens.tokenizers import check_tokenizer, load_tokenizer, train_wordpiece
 from electra_hf.training.arguments import DataArguments, ModelArguments
 from electra_hf.training.pretraining_arguments import PretrainingArguments
+
+# Held-out documents that are prepared when the corpus itself is only streamed.
+STREAMED_VALIDATION_DOCUMENTS = 1_000
 
 
 def start_logging(args: PretrainingArguments) -> None:
@@ -77,6 +81,15 @@ def corpus_names(data_args: DataArguments) -> list[str]:
     if not data_args.is_given() and data_args.prepared_dir is not None:
         return [as_path(data_args.prepared_dir).name]
     return data_args.source_names()
+
+
+def split_corpus(corpus: Corpus, data_args: DataArguments, seed: int) -> tuple[Corpus, Corpus | None]:
+    """Training and evaluation documents, each in one of them only; None for the second if nothing is held out."""
+    if data_args.validation_file:
+        return corpus, open_source(data_args.for_files(data_args.validation_file), seed)
+    if not data_args.validation_split_percentage:
+        return corpus, None
+    return hold_out(corpus, data_args.validation_split_percentage, seed)
 
 
 def open_tokenizer(
